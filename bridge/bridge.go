@@ -1,0 +1,215 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Bridge is the one hook: it authenticates connections and ends them when
+// their identity does. It is safe for concurrent use.
+type Bridge struct {
+	auth        Authenticator
+	opts        Options
+	traits      Traits
+	origins     []originPattern
+	guardOrigin bool
+	upgrader    websocket.Upgrader
+	index       *index
+	pending     atomic.Int64
+}
+
+// New returns the hook over an authenticator. Options may be nil. It refuses
+// options that are unsafe or that make no sense, and says what to write
+// instead.
+func New(a Authenticator, opts *Options) (*Bridge, error) {
+	if err := validate(a); err != nil {
+		return nil, err
+	}
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a), index: newIndex()}
+	for _, s := range o.AllowedOrigins {
+		p, err := parseOriginPattern(s)
+		if err != nil {
+			return nil, err
+		}
+		b.origins = append(b.origins, p)
+	}
+	b.guardOrigin = !o.InsecureAnyOrigin && (b.traits.Ambient || len(b.origins) > 0)
+	b.upgrader = websocket.Upgrader{
+		// The origin has been judged before. Small buffers, and write buffers
+		// only while something is written: an idle connection is cheap.
+		CheckOrigin:     func(*http.Request) bool { return true },
+		Subprotocols:    append(o.Subprotocols[:len(o.Subprotocols):len(o.Subprotocols)], b.traits.Subprotocols...),
+		ReadBufferSize:  1024,
+		WriteBufferSize: 1024,
+		WriteBufferPool: &sync.Pool{},
+	}
+	return b, nil
+}
+
+// Handler serves WebSocket connections: serve is called with each connection
+// once its identity stands, and the connection is closed when serve returns.
+// Refused handshakes are answered without it.
+func (b *Bridge) Handler(serve func(*Conn)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := b.Upgrade(w, r)
+		if err != nil {
+			return // answered and logged
+		}
+		defer c.finish()
+		serve(c)
+	})
+}
+
+// Upgrade authenticates the handshake and upgrades the connection. It returns
+// once the identity stands, which for a credential in a message takes up to
+// Options.AuthTimeout. The caller must close the connection. On an error the
+// client has been answered and the reason logged.
+func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+	if !websocket.IsWebSocketUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		http.Error(w, "this is a WebSocket: connect with ws:// or wss://", http.StatusUpgradeRequired)
+		return nil, errors.New("bridge: the request is not a WebSocket handshake")
+	}
+	deadline := time.Now().Add(b.opts.AuthTimeout)
+	l, ref := b.admit(context.WithoutCancel(r.Context()), r)
+	wait := ref != nil && ref.code == CodeCredentialsRequired && b.traits.Message
+	if wait {
+		defer b.pending.Add(-1)
+		if b.pending.Add(1) > int64(b.opts.MaxPending) {
+			wait, ref = false, &refusal{CodeUnavailable, "try again later", errPendingFull}
+		}
+	}
+	if ref != nil && !wait && (l == nil || !b.opts.RefuseAfterUpgrade) {
+		b.refuse(w, r, l, ref)
+		return nil, ref
+	}
+
+	ws, err := b.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		l.release(err)
+		b.opts.Logger.LogAttrs(r.Context(), slog.LevelInfo, "upgrade failed",
+			slog.String("reason", err.Error()), slog.String("remote", r.RemoteAddr))
+		return nil, err
+	}
+	c := &Conn{b: b, life: l, ws: ws}
+	if b.traits.Message {
+		c.request = r
+	}
+	l.attach(c.shut)
+	switch {
+	case wait:
+		ref = c.await(deadline)
+	case ref != nil:
+		c.turnAway(ref)
+	default:
+		ws.SetReadLimit(b.opts.ReadLimit)
+	}
+	if ref != nil {
+		b.logRefusal(r, ref)
+		return nil, ref
+	}
+	if !b.opts.OmitEvents {
+		if err := c.WriteMessage(websocket.TextMessage, authenticatedEvent(c.Identity())); err != nil {
+			c.finish()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Middleware authenticates each request and calls next with a context that
+// carries the identity (see [FromContext]) and ends with it, its cause an
+// [*EndError]. It serves whatever next is: another WebSocket library, an event
+// stream, a plain handler. Credentials in messages are out of its reach.
+func (b *Bridge) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l, ref := b.admit(r.Context(), r)
+		if ref != nil {
+			b.refuse(w, r, l, ref)
+			return
+		}
+		defer l.release(context.Canceled)
+		next.ServeHTTP(w, r.WithContext(l.ctx))
+	})
+}
+
+// Len returns how many connections and requests are being served, pending ones
+// included.
+func (b *Bridge) Len() int {
+	b.index.mu.Lock()
+	defer b.index.mu.Unlock()
+	return len(b.index.lives)
+}
+
+// Shutdown drains the service: new handshakes are refused with 503, and every
+// connection is told so and closed with 1001 (going away). It returns nil when
+// all are gone, or ctx's error when its time is over. [http.Server.Shutdown]
+// does not know of upgraded connections; call both.
+func (b *Bridge) Shutdown(ctx context.Context) error {
+	left, gone := b.index.drain()
+	var ends sync.WaitGroup
+	slots := make(chan struct{}, 64) // a peer that does not read delays few others
+	for _, l := range left {
+		slots <- struct{}{}
+		ends.Go(func() {
+			l.end(&EndError{Code: CodeDraining})
+			<-slots
+		})
+	}
+	ends.Wait()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// admit begins a life and judges the upgrade request. The life is nil only if
+// the service drains.
+func (b *Bridge) admit(ctx context.Context, r *http.Request) (*life, *refusal) {
+	l := b.newLife(ctx)
+	if l == nil {
+		return nil, &refusal{CodeDraining, "the service is stopping", errors.New("the service is stopping")}
+	}
+	if ref := b.checkOrigin(r); ref != nil {
+		return l, ref
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), b.opts.AuthTimeout)
+	defer cancel()
+	if err := l.authenticate(ctx, &Handshake{Request: r}); err != nil {
+		return l, refusalFor(err, nil)
+	}
+	return l, nil
+}
+
+// refuse answers a request that was not upgraded.
+func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, l *life, ref *refusal) {
+	if l != nil {
+		l.release(ref)
+	}
+	b.logRefusal(r, ref)
+	ref.serveHTTP(w, b.opts.RetryAfter, b.traits.Challenge)
+}
+
+func (b *Bridge) logRefusal(r *http.Request, ref *refusal) {
+	level := slog.LevelInfo
+	if ref.code == CodeUnavailable {
+		level = slog.LevelError
+	}
+	b.opts.Logger.LogAttrs(r.Context(), level, "handshake refused",
+		slog.String("code", string(ref.code)), slog.String("reason", ref.err.Error()),
+		slog.String("remote", r.RemoteAddr))
+}

@@ -1,0 +1,246 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// closeGrace is how long a closed connection waits for the peer's own close
+// frame, and how long writing the last frames may take. A socket closed while
+// the peer's data is unread would be reset, and the close code lost.
+const closeGrace = time.Second
+
+// Conn is an authenticated WebSocket connection. One goroutine may read while
+// any number write.
+//
+// The connection must be read from, as it is by reading that pings are
+// answered and that a client's leaving is noticed; a service that only writes
+// calls [Conn.CloseRead].
+type Conn struct {
+	b       *Bridge
+	life    *life
+	ws      *websocket.Conn
+	request *http.Request // for authentication messages; nil if none are read
+
+	reading sync.Mutex
+	writing sync.Mutex
+	closing sync.Once
+	closed  sync.Once
+}
+
+// ErrClosed is the cause of a connection's context after the service itself
+// closed it.
+var ErrClosed = errors.New("bridge: connection closed by the service")
+
+// Identity returns who is at the other end, as last learnt. It never changes
+// the user while the connection lives.
+func (c *Conn) Identity() *Identity { return c.life.identity.Load() }
+
+// Context ends with the connection. Its cause ([context.Cause]) is an
+// [*EndError] if the identity ended, [ErrClosed] if the service closed the
+// connection, and otherwise the error that reading or writing met. It has the
+// values of the upgrade request's context, and its identity ([FromContext]).
+func (c *Conn) Context() context.Context { return c.life.ctx }
+
+// Subprotocol returns the negotiated subprotocol, or "".
+func (c *Conn) Subprotocol() string { return c.ws.Subprotocol() }
+
+// RemoteAddr returns the peer's network address.
+func (c *Conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
+
+// ReadMessage returns the application's next message: its type, one of
+// [websocket.TextMessage] and [websocket.BinaryMessage], and its content. It
+// answers pings and handles authentication messages on the way. After an
+// error the connection has ended and the same cause as the context's is
+// returned from then on.
+func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	for {
+		messageType, p, err := c.ws.ReadMessage()
+		if err != nil {
+			c.linger(err)
+			return 0, nil, c.ended(err)
+		}
+		if c.life.ctx.Err() != nil {
+			continue // only the peer's close frame is awaited now
+		}
+		if messageType == websocket.TextMessage && c.request != nil &&
+			int64(len(p)) <= c.b.opts.MaxPendingFrame && mayBeFrame(p) {
+			if kind, m := parseFrame(p); kind != frameApplication {
+				c.control(kind, m)
+				continue
+			}
+		}
+		return messageType, p, nil
+	}
+}
+
+// ReadJSON reads the next message into v.
+func (c *Conn) ReadJSON(v any) error {
+	_, p, err := c.ReadMessage()
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(p, v)
+}
+
+// WriteMessage sends one message of type [websocket.TextMessage] or
+// [websocket.BinaryMessage]. It returns once the message is handed to the
+// operating system, or fails after Options.WriteTimeout. Once the connection
+// has ended nothing is sent and the cause is returned.
+func (c *Conn) WriteMessage(messageType int, data []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.life.ctx.Err() != nil {
+		return context.Cause(c.life.ctx)
+	}
+	return c.write(messageType, data, c.b.opts.WriteTimeout)
+}
+
+// WriteJSON sends v as one text message.
+func (c *Conn) WriteJSON(v any) error {
+	p, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.WriteMessage(websocket.TextMessage, p)
+}
+
+// CloseRead starts a goroutine that reads and discards what the client sends,
+// for a service that only writes. It returns the connection's context.
+// ReadMessage must not be called any more.
+func (c *Conn) CloseRead() context.Context {
+	go func() {
+		for {
+			if _, _, err := c.ReadMessage(); err != nil {
+				return
+			}
+		}
+	}()
+	return c.Context()
+}
+
+// Close sends a close frame with a code of RFC 6455, section 7.4, and a reason
+// of at most 123 bytes, and lets the connection go. It does not wait for the
+// peer. A second call does nothing.
+func (c *Conn) Close(code int, reason string) error {
+	if len(reason) > closeReasonMaxLength {
+		return errors.New("bridge: a close reason has at most 123 bytes (RFC 6455, section 5.5)")
+	}
+	c.life.release(ErrClosed)
+	c.closing.Do(func() { c.shutdown(nil, code, reason) })
+	return nil
+}
+
+// write sends a frame. The caller holds c.writing.
+func (c *Conn) write(messageType int, data []byte, timeout time.Duration) error {
+	_ = c.ws.SetWriteDeadline(time.Now().Add(timeout)) // only stores it
+	if err := c.ws.WriteMessage(messageType, data); err != nil {
+		return c.ended(err)
+	}
+	return nil
+}
+
+// ended notes that the transport failed, and returns the cause that stands.
+func (c *Conn) ended(err error) error {
+	if c.life.release(err) {
+		c.closing.Do(func() { c.hangUp() })
+	}
+	return context.Cause(c.life.ctx)
+}
+
+// shut tells the client why its connection ends, and closes it. The life is
+// over already, so that no other frame can follow.
+func (c *Conn) shut(e *EndError) {
+	c.closing.Do(func() {
+		var event []byte
+		if c.life.identity.Load() == nil {
+			event = (&refusal{e.Code, "the service cannot go on", e}).event()
+		} else if !c.b.opts.OmitEvents {
+			event = deauthenticatedEvent(e.Code)
+		}
+		c.shutdown(event, e.Code.closeCode(), string(e.Code))
+	})
+}
+
+// shutdown sends a last event, if any, and the close frame. The connection is
+// let go when the peer has closed too, or after closeGrace.
+func (c *Conn) shutdown(event []byte, code int, reason string) {
+	deadline := time.Now().Add(closeGrace)
+	_ = c.ws.NetConn().SetWriteDeadline(deadline) // a write that is stuck must give way
+	if event != nil {
+		c.writing.Lock()
+		_ = c.ws.SetWriteDeadline(deadline)
+		_ = c.ws.WriteMessage(websocket.TextMessage, event) // the peer may be gone
+		c.writing.Unlock()
+	}
+	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), deadline)
+	_ = c.ws.SetReadDeadline(deadline)
+	time.AfterFunc(time.Until(deadline), c.hangUp)
+}
+
+// linger reads what the peer is still sending of a message that was too long,
+// for a moment: closing right away would reset the connection, and the peer
+// would not see the close code 1009 that has been sent.
+func (c *Conn) linger(err error) {
+	if errors.Is(err, websocket.ErrReadLimit) {
+		_ = c.ws.SetReadDeadline(time.Now().Add(closeGrace))
+		_, _ = io.Copy(io.Discard, c.ws.NetConn())
+	}
+}
+
+// hangUp closes the network connection.
+func (c *Conn) hangUp() {
+	c.closed.Do(func() {
+		_ = c.ws.Close()
+		c.b.index.remove(c.life)
+	})
+}
+
+// finish closes the connection after its handler returned, waiting for the
+// peer's close frame.
+func (c *Conn) finish() {
+	_ = c.Close(closeNormal, "")
+	c.reading.Lock() // another reader sees the end within closeGrace
+	defer c.reading.Unlock()
+	for {
+		_, r, err := c.ws.NextReader()
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+		if err != nil {
+			break
+		}
+	}
+	c.hangUp()
+}
+
+// control handles an authentication frame on a live connection.
+func (c *Conn) control(kind frameKind, m *Message) {
+	if kind == frameDeauthenticate {
+		c.life.end(&EndError{Code: CodeClientRequest})
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.life.ctx, c.b.opts.AuthTimeout)
+	defer cancel()
+	err := c.life.authenticate(ctx, &Handshake{Request: c.request, Message: m})
+	switch {
+	case errors.Is(err, errOtherUser):
+		c.life.end(&EndError{Code: CodeUserChanged, Err: err})
+	case err != nil:
+		ref := refusalFor(err, m)
+		c.b.logRefusal(c.request, ref)
+		_ = c.WriteMessage(websocket.TextMessage, ref.event()) // the reader sees it if the peer is gone
+	case !c.b.opts.OmitEvents:
+		_ = c.WriteMessage(websocket.TextMessage, authenticatedEvent(c.Identity()))
+	}
+}

@@ -1,0 +1,68 @@
+package bridge
+
+import (
+	"context"
+	"net/http"
+)
+
+// Handshake is what a client has presented so far: its upgrade request and,
+// once the socket is open, an authentication message.
+type Handshake struct {
+	// Request is the upgrade request; never nil. Its body must not be read.
+	Request *http.Request
+
+	// Message is the client's authentication message; nil while the upgrade
+	// request itself is judged.
+	Message *Message
+
+	bind func(Binding)
+}
+
+// Message is an authentication message in the plain JSON dialect:
+//
+//	{"rediskey": "<session id>"}                      SessionID
+//	{"rediskey": "<session id>", "stack": "<name>"}   SessionID and Stack
+//	{"event": "authenticate", "data": {"token": …}}   Token
+//
+// The strings are the client's own and not checked in any way, other than
+// that the frame was short and valid JSON.
+type Message struct {
+	Kind      MessageKind
+	SessionID string
+	Stack     string // the stack that SessionID is said to belong to, or ""
+	Token     string
+
+	// Malformed: the credential was absent or not a string.
+	Malformed bool
+}
+
+// MessageKind tells which credential a [Message] carries.
+type MessageKind uint8
+
+// The kinds of authentication messages.
+const (
+	MessageRedisKey MessageKind = iota + 1 // a session id
+	MessageToken                           // a token
+)
+
+// Binding ties a connection to the session that its identity was read from.
+type Binding struct {
+	// Key names the session uniquely in this process: the store, then the
+	// session's key in it.
+	Key string
+
+	// Reload reads the session again and returns the identity that it holds
+	// now, with the errors of [Authenticator].
+	Reload func(ctx context.Context) (*Identity, error)
+}
+
+// Bind registers the connection under a session's key. An authenticator calls
+// it before it reads the session, so that no change between the reading and
+// the registration is missed, and returns that key in [Identity.Key].
+// Several sessions may be bound; those that the identity does not name are
+// released. Outside a hook, in a test say, Bind does nothing.
+func (h *Handshake) Bind(b Binding) {
+	if h.bind != nil {
+		h.bind(b)
+	}
+}

@@ -1,0 +1,280 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// reloadTimeout bounds one look at a session; stores have shorter
+	// deadlines of their own.
+	reloadTimeout = 5 * time.Second
+	// reloadRetry is how soon a look is repeated when the store failed.
+	reloadRetry = time.Second
+	// minLook keeps a session with a tiny remaining lifetime, or a clock that
+	// disagrees with the store's, from being read in a busy loop.
+	minLook = 50 * time.Millisecond
+)
+
+// life is the state machine of one connection or request: pending, then
+// authenticated, then ended.
+type life struct {
+	b        *Bridge
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	identity atomic.Pointer[Identity] // nil while pending
+	reason   atomic.Pointer[EndError] // set when the life was ended from this side
+
+	mu       sync.Mutex
+	over     bool
+	bindings []Binding
+	look     *time.Timer     // fires when the identity must be looked at again
+	stale    time.Time       // since when looking has failed; zero if it has not
+	shut     func(*EndError) // tells the transport; nil if there is none
+}
+
+// newLife begins a pending life, within ctx. It returns nil once the service
+// drains.
+func (b *Bridge) newLife(ctx context.Context) *life {
+	l := &life{b: b}
+	l.ctx, l.cancel = context.WithCancelCause(context.WithValue(ctx, contextKey{}, l))
+	if !b.index.add(l) {
+		l.cancel(nil)
+		return nil
+	}
+	return l
+}
+
+// bind registers the life under a session's key.
+func (l *life) bind(n Binding) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over || slices.ContainsFunc(l.bindings, func(o Binding) bool { return o.Key == n.Key }) {
+		return
+	}
+	l.bindings = append(l.bindings, n)
+	l.b.index.bind(n.Key, l)
+}
+
+// unbindExcept releases the sessions that the identity was not read from.
+// The caller holds l.mu.
+func (l *life) unbindExcept(key string) {
+	l.bindings = slices.DeleteFunc(l.bindings, func(n Binding) bool {
+		if n.Key == key {
+			return false
+		}
+		l.b.index.unbind(n.Key, l)
+		return true
+	})
+}
+
+// attach sets what to do when the life is ended from this side. If it has
+// been already, that is done now.
+func (l *life) attach(shut func(*EndError)) {
+	l.mu.Lock()
+	l.shut = shut
+	l.mu.Unlock()
+	if e := l.reason.Load(); e != nil {
+		shut(e)
+	}
+}
+
+// authenticate asks the bridge's authenticator and, on success, commits the
+// identity. After a failure no session stays bound that was not before.
+func (l *life) authenticate(ctx context.Context, h *Handshake) error {
+	h.bind = l.bind
+	id, err := authenticate(ctx, l.b.auth, h)
+	h.bind = nil
+	if err == nil {
+		return l.commit(id)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := ""
+	if old := l.identity.Load(); old != nil {
+		key = old.Key
+	}
+	l.unbindExcept(key)
+	return err
+}
+
+var errOtherUser = errors.New("the credential is another user's")
+
+// commit makes id the life's identity. A second one must be the same user's;
+// a token that runs out before the present one changes nothing.
+func (l *life) commit(id *Identity) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if old := l.identity.Load(); old != nil {
+		if !old.sameUser(id) {
+			l.unbindExcept(old.Key)
+			return Reject(CodeUserChanged, "the credential is another user's", errOtherUser)
+		}
+		if id.Key == "" && !id.Expires.IsZero() && id.Expires.Before(old.Expires) {
+			l.unbindExcept(old.Key)
+			return nil
+		}
+	}
+	l.hold(id)
+	return nil
+}
+
+// hold makes id the identity. The caller holds l.mu.
+func (l *life) hold(id *Identity) {
+	l.identity.Store(id)
+	l.stale = time.Time{}
+	l.unbindExcept(id.Key)
+	l.schedule(id)
+}
+
+// schedule sets the timer for the next look. The caller holds l.mu.
+func (l *life) schedule(id *Identity) {
+	var d time.Duration
+	if !id.Expires.IsZero() {
+		d = max(time.Until(id.Expires), minLook)
+	}
+	if sweep := l.b.opts.Sweep; sweep > 0 && l.reload(id) != nil {
+		// Spread, so that connections made together are not read together.
+		sweep -= rand.N(sweep/4 + 1)
+		if d == 0 || sweep < d {
+			d = sweep
+		}
+	}
+	if d > 0 {
+		l.arm(d)
+	}
+}
+
+// arm lets lookAgain run after d. The caller holds l.mu.
+func (l *life) arm(d time.Duration) {
+	switch {
+	case l.over:
+	case l.look == nil:
+		l.look = time.AfterFunc(d, l.lookAgain)
+	default:
+		l.look.Reset(d)
+	}
+}
+
+// reload returns how to read id's session again; nil if there is no way. The
+// caller holds l.mu.
+func (l *life) reload(id *Identity) func(context.Context) (*Identity, error) {
+	for _, n := range l.bindings {
+		if n.Key == id.Key && n.Reload != nil {
+			return n.Reload
+		}
+	}
+	return nil
+}
+
+// lookAgain finds out whether the identity still holds.
+func (l *life) lookAgain() {
+	l.mu.Lock()
+	id := l.identity.Load()
+	reload := l.reload(id)
+	l.mu.Unlock()
+	if reload == nil {
+		l.end(&EndError{Code: id.expiredCode()})
+		return
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, reloadTimeout)
+	defer cancel()
+	fresh, err := authenticate(ctx, reloader(reload), nil)
+	if e := l.judge(id, fresh, err); e != nil {
+		l.end(e)
+	}
+}
+
+// judge draws the conclusion of a look at id's session. It returns why the
+// life must end, or nil.
+func (l *life) judge(id, fresh *Identity, err error) *EndError {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.identity.Load() != id: // authenticated anew meanwhile
+		l.schedule(l.identity.Load())
+		return nil
+	case err == nil && id.sameUser(fresh):
+		l.hold(fresh)
+		return nil
+	case err == nil:
+		return &EndError{Code: CodeUserChanged, Err: errOtherUser}
+	case errors.Is(err, ErrNoCredential), errors.Is(err, ErrRejected):
+		if !id.Expires.IsZero() && !time.Now().Before(id.Expires) {
+			return &EndError{Code: id.expiredCode(), Err: err}
+		}
+		return &EndError{Code: CodeSessionEnded, Err: err}
+	}
+	// An outage is no logout: look again soon, for a while.
+	now := time.Now()
+	if l.stale.IsZero() {
+		l.stale = now
+	}
+	wait := l.b.opts.MaxStale - now.Sub(l.stale)
+	if wait <= 0 {
+		return &EndError{Code: CodeUnavailable, Err: err}
+	}
+	l.arm(min(wait, reloadRetry))
+	return nil
+}
+
+type reloader func(context.Context) (*Identity, error)
+
+func (f reloader) Authenticate(ctx context.Context, _ *Handshake) (*Identity, error) { return f(ctx) }
+
+func (id *Identity) expiredCode() Code {
+	if id.Claims != nil {
+		return CodeTokenExpired
+	}
+	return CodeSessionExpired
+}
+
+// end ends the life from this side, for a reason that the client is told.
+func (l *life) end(e *EndError) {
+	if !l.reason.CompareAndSwap(nil, e) || !l.release(e) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("code", string(e.Code))}
+	if id := l.identity.Load(); id != nil {
+		attrs = append(attrs, slog.String("via", id.Via))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("reason", e.Err.Error()))
+	}
+	l.b.opts.Logger.LogAttrs(l.ctx, slog.LevelInfo, "connection ended", attrs...)
+	l.mu.Lock()
+	shut := l.shut
+	l.mu.Unlock()
+	if shut != nil {
+		shut(e)
+	}
+}
+
+// release forgets the life: its context is cancelled and nothing refers to it
+// any more. It reports whether it was the first to do so.
+func (l *life) release(cause error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return false
+	}
+	l.over = true
+	if l.look != nil {
+		l.look.Stop()
+	}
+	for _, n := range l.bindings {
+		l.b.index.unbind(n.Key, l)
+	}
+	l.bindings = nil
+	l.cancel(cause)
+	if l.shut == nil {
+		l.b.index.remove(l)
+	}
+	return true
+}

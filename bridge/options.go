@@ -1,0 +1,119 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Options configure a [Bridge]. A nil *Options and the zero value are safe:
+// each zero field has the default that its comment gives.
+type Options struct {
+	// AllowedOrigins lists origins other than the request's own host whose
+	// pages may connect: "https://app.example.com", "app.example.com:8443",
+	// "*.example.com" (its subdomains), "localhost:*" (any port). Without a
+	// scheme, http and https fit; without a port, the scheme's own. If none
+	// of the authenticators is ambient and the list is empty, the origin is
+	// not checked: a page must then know a token to get in.
+	AllowedOrigins []string
+
+	// InsecureAnyOrigin lets a page of any origin connect with its visitor's
+	// cookies (cross-site WebSocket hijacking).
+	InsecureAnyOrigin bool
+
+	// RefuseAfterUpgrade accepts a WebSocket that is to be refused, sends the
+	// reason as an "unauthorized" event, and closes with 3000, 3003 (origin)
+	// or 1013 (try again later). A browser hides the status of a refused
+	// upgrade from its page; this it shows.
+	RefuseAfterUpgrade bool
+
+	// OmitEvents leaves out the "authenticated" and "deauthenticated" events,
+	// for applications whose clients expect only their own frames. What a
+	// client must know to log in, the "unauthorized" event, is still sent.
+	OmitEvents bool
+
+	// AuthTimeout bounds authentication: that of the upgrade request, and the
+	// whole time that a connection may be pending. Default 15 s.
+	AuthTimeout time.Duration
+
+	// MaxPending bounds how many connections may wait for their first message
+	// at once; one more is told to try again later. Default 1,024.
+	MaxPending int
+
+	// MaxPendingFrame is the longest authentication message in bytes.
+	// Default 8,192.
+	MaxPendingFrame int64
+
+	// MaxAttempts is how many bad messages a pending connection may send
+	// before it is closed. Default 3.
+	MaxAttempts int
+
+	// ReadLimit is the longest message in bytes that an authenticated client
+	// may send; a longer one ends the connection with 1009. Default 1 MiB.
+	ReadLimit int64
+
+	// WriteTimeout bounds each write; a peer that does not read for so long
+	// loses its connection. Default 10 s.
+	WriteTimeout time.Duration
+
+	// Sweep is how often the session of a live connection is read again.
+	// Default 30 s; negative: never.
+	Sweep time.Duration
+
+	// MaxStale is how long a connection stays when it is time to look at its
+	// session again and the store cannot be reached. Default 30 s; negative:
+	// not at all.
+	MaxStale time.Duration
+
+	// RetryAfter is what a client is told to wait before it tries again when
+	// the store cannot be reached. Default 5 s.
+	RetryAfter time.Duration
+
+	// Subprotocols are the application's own, in order of preference.
+	Subprotocols []string
+
+	// Logger gets one line for each refusal and each end. Default
+	// slog.Default().
+	Logger *slog.Logger
+}
+
+// withDefaults returns a checked copy.
+func (o *Options) withDefaults() (Options, error) {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	if c.InsecureAnyOrigin && len(c.AllowedOrigins) > 0 {
+		return c, errors.New("bridge: AllowedOrigins has no effect beside InsecureAnyOrigin; set one of them")
+	}
+	var errs []error
+	errs = append(errs,
+		setDefault("AuthTimeout", &c.AuthTimeout, 15*time.Second),
+		setDefault("MaxPending", &c.MaxPending, 1024),
+		setDefault("MaxPendingFrame", &c.MaxPendingFrame, 8<<10),
+		setDefault("MaxAttempts", &c.MaxAttempts, 3),
+		setDefault("ReadLimit", &c.ReadLimit, 1<<20),
+		setDefault("WriteTimeout", &c.WriteTimeout, 10*time.Second),
+		setDefault("RetryAfter", &c.RetryAfter, 5*time.Second))
+	if c.Sweep == 0 {
+		c.Sweep = 30 * time.Second
+	}
+	if c.MaxStale == 0 {
+		c.MaxStale = 30 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c, errors.Join(errs...)
+}
+
+func setDefault[T int | int64 | time.Duration](name string, v *T, def T) error {
+	if *v < 0 {
+		return fmt.Errorf("bridge: %s is negative; leave it zero for the default, %v", name, def)
+	}
+	if *v == 0 {
+		*v = def
+	}
+	return nil
+}

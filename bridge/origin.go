@@ -1,0 +1,128 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// originPattern is one entry of [Options.AllowedOrigins].
+type originPattern struct {
+	scheme   string // "" fits http and https
+	host     string // lower case, without the leading "*." of a wildcard
+	wildcard bool   // one or more labels before host
+	port     string // "" is the scheme's default port, "*" is any
+}
+
+func parseOriginPattern(s string) (originPattern, error) {
+	fail := func(why string) (originPattern, error) {
+		return originPattern{}, fmt.Errorf("bridge: AllowedOrigins: %q: %s; write it like \"https://app.example.com\", \"*.example.com\" or \"localhost:*\"", s, why)
+	}
+	if s == "*" {
+		return originPattern{}, errors.New(`bridge: AllowedOrigins: "*" would let every page on the web open sockets in its visitors' names; list the origins, or set InsecureAnyOrigin`)
+	}
+	var p originPattern
+	rest := strings.ToLower(s)
+	if scheme, after, ok := strings.Cut(rest, "://"); ok {
+		if scheme != "http" && scheme != "https" {
+			return fail("the scheme is neither http nor https")
+		}
+		p.scheme, rest = scheme, after
+	}
+	if strings.ContainsAny(rest, "/?#@ \t,") {
+		return fail("an origin is only scheme, host and port")
+	}
+	host, port, err := splitHostPort(rest)
+	if err != nil {
+		return fail("the host and port cannot be told apart")
+	}
+	if port != "*" && strings.Trim(port, "0123456789") != "" {
+		return fail("the port is neither a number nor *")
+	}
+	p.port = port
+	if p.scheme != "" && p.port == defaultPort(p.scheme) {
+		p.port = ""
+	}
+	p.host, p.wildcard = strings.CutPrefix(host, "*.")
+	switch {
+	case p.host == "":
+		return fail("the host is empty")
+	case strings.Contains(p.host, "*"):
+		return fail("a * stands for whole labels at the start of the host")
+	}
+	return p, nil
+}
+
+func (p originPattern) match(scheme, host, port string) bool {
+	if p.scheme != "" && p.scheme != scheme {
+		return false
+	}
+	if p.port != "*" && p.port != port && (p.port != defaultPort(scheme) || port != "") {
+		return false
+	}
+	if p.wildcard {
+		return strings.HasSuffix(host, "."+p.host)
+	}
+	return host == p.host
+}
+
+func defaultPort(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
+// splitHostPort splits "host", "host:port" and "[v6]:port"; the port is empty
+// if there is none.
+func splitHostPort(s string) (host, port string, err error) {
+	if !strings.Contains(s, ":") || strings.HasSuffix(s, "]") {
+		return strings.Trim(s, "[]"), "", nil
+	}
+	return net.SplitHostPort(s)
+}
+
+// checkOrigin refuses a request that a browser makes for a page of another
+// origin. A request without Origin does not come from a page: browsers send
+// it with every WebSocket handshake (RFC 6455, section 4.1).
+func (b *Bridge) checkOrigin(r *http.Request) *refusal {
+	origins := r.Header["Origin"]
+	if !b.guardOrigin || len(origins) == 0 {
+		return nil
+	}
+	origin := strings.Join(origins, ", ")
+	u, err := url.Parse(origin)
+	if len(origins) == 1 && err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
+		host, port := strings.ToLower(u.Hostname()), u.Port()
+		if port == defaultPort(u.Scheme) {
+			port = ""
+		}
+		if sameHost(r, u.Scheme, host, port) {
+			return nil
+		}
+		for _, p := range b.origins {
+			if p.match(u.Scheme, host, port) {
+				return nil
+			}
+		}
+	}
+	return &refusal{CodeOriginNotAllowed, "this page may not connect here",
+		fmt.Errorf("origin %.200q is not the requested host %.200q; if the page is yours, list its origin in AllowedOrigins, and if a proxy stands between, let it pass the Host header on", origin, r.Host)}
+}
+
+func sameHost(r *http.Request, scheme, host, port string) bool {
+	if r.TLS != nil && scheme != "https" {
+		return false // a page that anybody on the way could have written
+	}
+	reqHost, reqPort, err := splitHostPort(strings.ToLower(r.Host))
+	if err != nil {
+		return false
+	}
+	if reqPort == defaultPort(scheme) {
+		reqPort = ""
+	}
+	return reqHost != "" && reqHost == host && reqPort == port
+}

@@ -1,0 +1,150 @@
+package cookie
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/stores"
+)
+
+// KeyAuthenticator is a [bridge.Authenticator] by a {"rediskey": …} message.
+type KeyAuthenticator struct {
+	stacks []*Authenticator
+}
+
+// RedisKey returns an authenticator that takes the session id from a message
+// that the client sends on the socket:
+//
+//	{"rediskey": "<session id>"}
+//
+// The id is looked up in the keyspace of each given authenticator whose ID
+// rule it fits, in one round trip to each store; an id that is found in two is
+// rejected. With several, {"rediskey": …, "stack": "php"} names one.
+//
+// The session id is a secret like a password: send it over wss only, and give
+// it to the page in the answer to the login, never in a URL.
+func RedisKey(stacks ...*Authenticator) (*KeyAuthenticator, error) {
+	if len(stacks) == 0 {
+		return nil, errors.New("cookie: RedisKey needs at least one authenticator, made by New, whose sessions it may look up")
+	}
+	seen := map[string]bool{}
+	for _, a := range stacks {
+		if a == nil {
+			return nil, errors.New("cookie: an authenticator is nil; was the error of New checked?")
+		}
+		if seen[a.stack.Name] {
+			return nil, fmt.Errorf("cookie: two stacks are called %q; set the Name of one, so that a message can tell them apart", a.stack.Name)
+		}
+		seen[a.stack.Name] = true
+	}
+	return &KeyAuthenticator{stacks: append([]*Authenticator(nil), stacks...)}, nil
+}
+
+// Traits implements [bridge.TraitsOf]: the credential is a message.
+func (k *KeyAuthenticator) Traits() bridge.Traits { return bridge.Traits{Message: true} }
+
+var (
+	errNotString = errors.New(`"rediskey" and "stack" must be strings`)
+	errNoStack   = errors.New("the message names a stack that is not configured")
+	errAmbiguous = errors.New(`the session id is found in two keyspaces; the message must name the "stack"`)
+	errNoMessage = errors.New("rediskey: no message yet")
+)
+
+// Authenticate implements [bridge.Authenticator]. An id that no stack could
+// have made is rejected; one that is unknown, or whose session is over or
+// nobody's, is no credential.
+func (k *KeyAuthenticator) Authenticate(ctx context.Context, h *bridge.Handshake) (*bridge.Identity, error) {
+	m := h.Message
+	if m == nil || m.Kind != bridge.MessageRedisKey {
+		return nil, fmt.Errorf("%w: %w", bridge.ErrNoCredential, errNoMessage)
+	}
+	if m.Malformed {
+		return nil, bridge.Reject(bridge.CodeCredentialsBadFormat, "rediskey must be a string", fmt.Errorf("rediskey: %w", errNotString))
+	}
+	candidates, err := k.candidates(m)
+	if err != nil {
+		return nil, bridge.Reject(bridge.CodeInvalidSession, "the session is unknown, over, or nobody is logged in to it", fmt.Errorf("rediskey: %w", err))
+	}
+	for _, a := range candidates {
+		h.Bind(a.binding(m.SessionID))
+	}
+	records, err := fetchAll(ctx, candidates, m.SessionID)
+	if err != nil {
+		return nil, fmt.Errorf("rediskey: %w", err)
+	}
+	found := -1
+	for i, r := range records {
+		switch {
+		case !r.Found:
+		case found >= 0:
+			return nil, bridge.Reject(bridge.CodeInvalidSession, "the session id is ambiguous", fmt.Errorf("rediskey: %w", errAmbiguous))
+		default:
+			found = i
+		}
+	}
+	if found < 0 {
+		return nil, fmt.Errorf("%w: rediskey: %w in %d keyspaces", bridge.ErrNoCredential, stores.ErrNotFound, len(candidates))
+	}
+	return candidates[found].identity(m.SessionID, records[found])
+}
+
+// candidates returns the stacks that could have made the message's id.
+func (k *KeyAuthenticator) candidates(m *bridge.Message) ([]*Authenticator, error) {
+	var fit []*Authenticator
+	err := errNoStack
+	for _, a := range k.stacks {
+		if m.Stack != "" && m.Stack != a.stack.Name {
+			continue
+		}
+		if e := a.stack.Keyspace.ID.Check(m.SessionID); e != nil {
+			err = e
+			continue
+		}
+		fit = append(fit, a)
+	}
+	if len(fit) == 0 {
+		return nil, err
+	}
+	return fit, nil
+}
+
+// fetchAll looks an id up for each stack: in one round trip if they share a
+// store, else in one to each store, all at once.
+func fetchAll(ctx context.Context, stacks []*Authenticator, id string) ([]stores.Record, error) {
+	records := make([]stores.Record, len(stacks))
+	var order []stores.Store
+	byStore := map[string][]int{} // by the store's name, the places in records
+	for i, a := range stacks {
+		name := a.store.Name()
+		if byStore[name] == nil {
+			order = append(order, a.store)
+		}
+		byStore[name] = append(byStore[name], i)
+	}
+	errs := make([]error, len(order))
+	fetch := func(n int) {
+		at := byStore[order[n].Name()]
+		keys := make([]stores.Key, len(at))
+		for j, i := range at {
+			keys[j] = stacks[i].stack.Keyspace.Key(id)
+		}
+		got, err := order[n].Fetch(ctx, keys...)
+		if err != nil {
+			errs[n] = err
+			return
+		}
+		for j, i := range at {
+			records[i] = got[j]
+		}
+	}
+	var others sync.WaitGroup
+	for n := 1; n < len(order); n++ {
+		others.Go(func() { fetch(n) })
+	}
+	fetch(0)
+	others.Wait()
+	return records, errors.Join(errs...)
+}

@@ -1,0 +1,87 @@
+package cookie
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sessionbridge/sessionbridge/stores"
+)
+
+// Stack is the software that wrote a session: how its cookie is called and
+// opened, where the session is kept and how it is written, and where in it the
+// user is. Its functions ([PHP], [Express], …) return the stack's defaults;
+// every field may be set before the stack is given to [New].
+type Stack struct {
+	// Name is the Via of the identities, and the "stack" of a rediskey
+	// message.
+	Name string
+
+	// Cookie is the cookie's name.
+	Cookie string
+
+	// Opener turns the cookie into a session id.
+	Opener Opener
+
+	// Keyspace is where the session is kept and how it is written.
+	Keyspace stores.Keyspace
+
+	// User is the path in the session at which the user's id stands.
+	User string
+}
+
+func (s *Stack) validate() error {
+	switch {
+	case s.Name == "":
+		return errors.New("cookie: the stack has no Name")
+	case s.Cookie == "":
+		return fmt.Errorf("cookie: %s: the stack has no Cookie name", s.Name)
+	case s.Opener == nil:
+		return fmt.Errorf("cookie: %s: the stack has no Opener", s.Name)
+	case s.User == "":
+		return fmt.Errorf("cookie: %s: the stack has no User path", s.Name)
+	}
+	if err := s.Opener.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	if err := s.Keyspace.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// PHP is PHP's native sessions by phpredis: cookie PHPSESSID, handler php, the
+// user at "user_id".
+func PHP() Stack {
+	return Stack{
+		Name:     "php",
+		Cookie:   "PHPSESSID",
+		Opener:   PHPPlain(),
+		Keyspace: stores.PHPKeyspace(),
+		User:     "user_id",
+	}
+}
+
+// Express is express-session by connect-redis: cookie connect.sid signed with
+// one of the secrets (newest first), the user where passport puts it, at
+// "passport.user".
+func Express(secrets ...string) Stack {
+	return Stack{
+		Name:     "express",
+		Cookie:   "connect.sid",
+		Opener:   ExpressSigned(secrets...),
+		Keyspace: stores.ExpressKeyspace(),
+		User:     "passport.user",
+	}
+}
+
+// Gorilla is gorilla/sessions by rbcervilla/redisstore: an unsigned cookie,
+// whose name is the one given to the store's Get, and the user at "user_id".
+func Gorilla(cookieName string) Stack {
+	return Stack{
+		Name:     "go",
+		Cookie:   cookieName,
+		Opener:   Plain(),
+		Keyspace: stores.GorillaKeyspace(),
+		User:     "user_id",
+	}
+}

@@ -1,0 +1,42 @@
+package stores
+
+import "time"
+
+// Codec decodes the session values of a stack.
+type Codec interface {
+	// Name is the format's name as its stack calls it: "php", "json", "gob".
+	Name() string
+
+	// Decode decodes a value, which is not modified afterwards. The deadline
+	// is one that the value itself holds; zero if it holds none. A value that
+	// the stack takes for no session gives an error that wraps ErrNotFound.
+	// Errors hold nothing of the value.
+	Decode(value []byte) (v Values, deadline time.Time, err error)
+}
+
+// Values gives read access to a decoded session. Implementations are safe for
+// concurrent use.
+type Values interface {
+	// Lookup returns the value at a dotted path as a plain Go value: nil,
+	// bool, string, a number, []any or map[string]any. A dot inside a name is
+	// written `\.`. ok is false if nothing is there.
+	Lookup(path string) (value any, ok bool)
+
+	// Map returns the whole session as plain Go values.
+	Map() map[string]any
+}
+
+// DecodeError says that a session is there and cannot be read: the keyspace's
+// codec is not the one that the application writes with, or the value is
+// damaged. It is a misconfiguration, not a logout.
+type DecodeError struct {
+	Codec string
+	Err   error
+}
+
+func (e *DecodeError) Error() string {
+	return "the session cannot be decoded as " + e.Codec + ": " + e.Err.Error()
+}
+
+// Unwrap returns what the codec said.
+func (e *DecodeError) Unwrap() error { return e.Err }

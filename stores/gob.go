@@ -1,0 +1,147 @@
+package stores
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/sessions"
+	"github.com/rbcervilla/redisstore/v9"
+)
+
+// Gorilla returns the codec of gorilla/sessions with rbcervilla/redisstore: the
+// store's own serializer, nil for its default, gob of map[any]any.
+//
+// Types of one's own in a session must be registered with [gob.Register], in
+// this process as in the one that wrote them. A type that is not makes the
+// whole session unreadable, never half of it.
+func Gorilla(s redisstore.SessionSerializer) Codec {
+	if s == nil {
+		return gobCodec{"gob", redisstore.GobSerializer{}}
+	}
+	return gobCodec{fmt.Sprintf("%T", s), s}
+}
+
+type gobCodec struct {
+	name       string
+	serializer redisstore.SessionSerializer
+}
+
+func (c gobCodec) Name() string { return c.name }
+
+func (c gobCodec) Decode(value []byte) (Values, time.Time, error) {
+	s := sessions.Session{Values: map[any]any{}}
+	if err := c.serializer.Deserialize(value, &s); err != nil {
+		return nil, time.Time{}, err
+	}
+	return goValues(s.Values), time.Time{}, nil
+}
+
+// goValues are values of Go types, those of the application's own included.
+type goValues map[any]any
+
+func (v goValues) Lookup(path string) (any, bool) {
+	at := reflect.ValueOf(map[any]any(v))
+	for _, name := range SplitPath(path) {
+		var ok bool
+		if at, ok = goMember(at, name); !ok {
+			return nil, false
+		}
+	}
+	return plain(at, 0), true
+}
+
+// goMember finds a map's value, a struct's exported field or a list's element.
+func goMember(v reflect.Value, name string) (reflect.Value, bool) {
+	v = indirect(v)
+	switch v.Kind() {
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if key, ok := keyName(it.Key()); ok && key == name {
+				return it.Value(), true
+			}
+		}
+	case reflect.Struct:
+		if f, ok := v.Type().FieldByName(name); ok && f.IsExported() {
+			m, err := v.FieldByIndexErr(f.Index)
+			return m, err == nil
+		}
+	case reflect.Slice, reflect.Array:
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < v.Len() {
+			return v.Index(i), true
+		}
+	}
+	return reflect.Value{}, false
+}
+
+func indirect(v reflect.Value) reflect.Value {
+	for v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	return v
+}
+
+func keyName(v reflect.Value) (string, bool) {
+	v = indirect(v)
+	switch {
+	case v.Kind() == reflect.String:
+		return v.String(), true
+	case v.CanInt():
+		return strconv.FormatInt(v.Int(), 10), true
+	case v.CanUint():
+		return strconv.FormatUint(v.Uint(), 10), true
+	}
+	return "", false
+}
+
+// maxGoDepth bounds how deep plain follows values: gob lets a type refer to
+// itself.
+const maxGoDepth = 64
+
+// plain turns a value into map[string]any, []any and scalars. Scalars keep
+// their type, so that integers stay exact.
+func plain(v reflect.Value, depth int) any {
+	v = indirect(v)
+	if !v.IsValid() || depth > maxGoDepth {
+		return nil
+	}
+	if _, ok := v.Interface().(interface{ MarshalText() ([]byte, error) }); ok {
+		return v.Interface()
+	}
+	switch v.Kind() {
+	case reflect.Map:
+		m := make(map[string]any, v.Len())
+		for it := v.MapRange(); it.Next(); {
+			if key, ok := keyName(it.Key()); ok {
+				m[key] = plain(it.Value(), depth+1)
+			}
+		}
+		return m
+	case reflect.Struct:
+		m := make(map[string]any, v.NumField())
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() {
+				m[f.Name] = plain(v.Field(i), depth+1)
+			}
+		}
+		return m
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return string(v.Bytes())
+		}
+		fallthrough
+	case reflect.Array:
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = plain(v.Index(i), depth+1)
+		}
+		return list
+	}
+	return v.Interface()
+}
+
+func (v goValues) Map() map[string]any {
+	m, _ := plain(reflect.ValueOf(map[any]any(v)), 0).(map[string]any)
+	return m
+}

@@ -1,0 +1,257 @@
+package stores
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// maxJSONDepth bounds the nesting of JSON values. Real sessions have a handful
+// of levels; PHP's json_decode stops at 512.
+const maxJSONDepth = 512
+
+var (
+	errNotUTF8    = errors.New("it is not UTF-8")
+	errJSON       = errors.New("it is not valid JSON")
+	errJSONDepth  = errors.New("it is nested more than 512 levels deep")
+	errJSONObject = errors.New("it is JSON, but not an object")
+	errNoCookie   = errors.New(`it has no object "cookie", which express-session always writes`)
+)
+
+// Express returns the codec of express-session with connect-redis: JSON with
+// the cookie's attributes at "cookie", whose "expires" is the deadline.
+//
+// The stack itself goes by the lifetime in Redis alone and accepts a session
+// whose cookie.expires has passed (with connect-redis' disableTTL); this codec
+// is stricter. An empty value, null, 0, false and "" are no session, and a
+// value without "cookie" cannot be decoded, as in express-session's
+// createSession (session/store.js).
+func Express() Codec { return expressCodec{} }
+
+type expressCodec struct{}
+
+func (expressCodec) Name() string { return "json" }
+
+func (expressCodec) Decode(value []byte) (Values, time.Time, error) {
+	doc, err := parseJSON(value)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	cookie, ok := doc.at("cookie")
+	if !ok || cookie[0] != '{' && !falsy(cookie) || bytes.Equal(cookie, []byte("null")) {
+		return nil, time.Time{}, errNoCookie
+	}
+	var deadline time.Time
+	if raw, ok := doc.at("cookie", "expires"); ok && raw[0] == '"' {
+		deadline = parseDate(raw)
+	}
+	return doc, deadline, nil
+}
+
+// parseDate reads what JSON.stringify makes of a Date, or of a date string
+// that an application set. What is no date is no deadline, as in JavaScript,
+// where every comparison with an invalid Date is false.
+func parseDate(raw []byte) time.Time {
+	var s string
+	_ = json.Unmarshal(raw, &s) // parsed before
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t
+	}
+	t, _ := http.ParseTime(s)
+	return t
+}
+
+// jsonValues is a JSON object that was checked as a whole and is read where
+// somebody looks.
+type jsonValues []byte
+
+// parseJSON checks a value as strictly as JSON.parse, and that it is an
+// object. Values that JavaScript takes for false are no session.
+func parseJSON(value []byte) (jsonValues, error) {
+	value = bytes.Trim(value, " \t\r\n")
+	switch {
+	case len(value) == 0:
+		return nil, ErrNotFound
+	case !utf8.Valid(value):
+		return nil, errNotUTF8
+	case jsonDepth(value) > maxJSONDepth:
+		return nil, errJSONDepth
+	case !json.Valid(value):
+		return nil, errJSON
+	case falsy(value):
+		return nil, ErrNotFound
+	case value[0] != '{':
+		return nil, errJSONObject
+	}
+	return jsonValues(value), nil
+}
+
+// falsy reports whether JavaScript takes a JSON value for false.
+func falsy(raw []byte) bool {
+	switch raw[0] {
+	case 'n', 'f':
+		return true
+	case '"':
+		return len(raw) == 2
+	case '0', '-':
+		f, err := strconv.ParseFloat(string(raw), 64)
+		return err == nil && f == 0
+	}
+	return false
+}
+
+// jsonDepth returns how deep a text is nested, without regard to whether it is
+// valid.
+func jsonDepth(text []byte) (deepest int) {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = stringEnd(text, i) - 1
+		case '{', '[':
+			if depth++; depth > deepest {
+				deepest = depth
+			}
+		case '}', ']':
+			depth--
+		}
+	}
+	return deepest
+}
+
+// stringEnd returns where the string that starts at i ends.
+func stringEnd(text []byte, i int) int {
+	for i++; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// skipValue returns where the value that starts at i ends. The text is valid.
+func skipValue(text []byte, i int) int {
+	switch text[i] {
+	case '"':
+		return stringEnd(text, i)
+	case '{', '[':
+		depth := 0
+		for ; i < len(text); i++ {
+			switch text[i] {
+			case '"':
+				i = stringEnd(text, i) - 1
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+		}
+		return i
+	}
+	for i < len(text) && bytes.IndexByte([]byte(",]} \t\r\n"), text[i]) < 0 {
+		i++
+	}
+	return i
+}
+
+func skipSpace(text []byte, i int) int {
+	for i < len(text) && (text[i] == ' ' || text[i] == '\t' || text[i] == '\r' || text[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// at returns the text of the value at a path. Of members with one name the
+// last counts, as in JSON.parse.
+func (v jsonValues) at(path ...string) (raw []byte, ok bool) {
+	raw = v
+	for _, name := range path {
+		switch raw[0] {
+		case '{':
+			raw, ok = member(raw, name)
+		case '[':
+			raw, ok = element(raw, name)
+		default:
+			return nil, false
+		}
+		if !ok {
+			return nil, false
+		}
+	}
+	return raw, true
+}
+
+func member(object []byte, name string) (value []byte, ok bool) {
+	for i := skipSpace(object, 1); object[i] != '}'; {
+		start := i
+		i = stringEnd(object, i)
+		key := object[start:i]
+		i = skipSpace(object, skipSpace(object, i)+1) // the colon
+		start = i
+		i = skipValue(object, i)
+		if sameName(key, name) {
+			value, ok = object[start:i], true
+		}
+		if i = skipSpace(object, i); object[i] == ',' {
+			i = skipSpace(object, i+1)
+		}
+	}
+	return value, ok
+}
+
+func sameName(quoted []byte, name string) bool {
+	inner := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner) == name
+	}
+	var s string
+	return json.Unmarshal(quoted, &s) == nil && s == name
+}
+
+func element(list []byte, name string) (value []byte, ok bool) {
+	want, err := strconv.Atoi(name)
+	if err != nil || want < 0 || strconv.Itoa(want) != name {
+		return nil, false
+	}
+	i := skipSpace(list, 1)
+	for n := 0; list[i] != ']'; n++ {
+		start := i
+		i = skipValue(list, i)
+		if n == want {
+			return list[start:i], true
+		}
+		if i = skipSpace(list, i); list[i] == ',' {
+			i = skipSpace(list, i+1)
+		}
+	}
+	return nil, false
+}
+
+func (v jsonValues) Lookup(path string) (any, bool) {
+	raw, ok := v.at(SplitPath(path)...)
+	if !ok {
+		return nil, false
+	}
+	if raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9' {
+		f, _ := strconv.ParseFloat(string(raw), 64) // beyond float64 it is ±Inf, as in JavaScript
+		return f, true
+	}
+	var value any
+	_ = json.Unmarshal(raw, &value) // checked before
+	return value, true
+}
+
+func (v jsonValues) Map() map[string]any {
+	var m map[string]any
+	_ = json.Unmarshal(v, &m) // checked before
+	return m
+}

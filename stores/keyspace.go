@@ -1,0 +1,128 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Keyspace is how one stack keeps its sessions.
+type Keyspace struct {
+	// Prefix is literally everything before the session id in a key.
+	Prefix string
+
+	// ID is what a session id looks like that nothing vouches for.
+	ID IDRule
+
+	// Codec decodes the stack's values.
+	Codec Codec
+}
+
+// IDRule says which session ids are well-formed. Ids that a client sends
+// unsigned must fit before they become part of a key; or a client could reach
+// other keys, a PHP session's "<id>_LOCK" say.
+type IDRule struct {
+	Min, Max int    // length in bytes, both included
+	Chars    string // every byte that may occur
+}
+
+// Bytes that occur in session ids.
+const (
+	digits   = "0123456789"
+	lower    = "abcdefghijklmnopqrstuvwxyz"
+	upper    = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	alphanum = digits + lower + upper
+)
+
+// Check returns an error that wraps [ErrBadID] and names what is wrong, but
+// not the id.
+func (r IDRule) Check(id string) error {
+	if len(id) < r.Min || len(id) > r.Max {
+		return fmt.Errorf("%w: it is %d bytes long, not %d to %d", ErrBadID, len(id), r.Min, r.Max)
+	}
+	for i := range len(id) {
+		if strings.IndexByte(r.Chars, id[i]) < 0 {
+			return fmt.Errorf("%w: its byte %d is outside the stack's alphabet", ErrBadID, i)
+		}
+	}
+	return nil
+}
+
+// maxSignedID bounds an id that a signature vouches for: express-session's
+// genid, say, may return anything.
+const maxSignedID = 1024
+
+// CheckSigned is the rule for an id that a signature vouches for: it is not
+// empty, and at most 1,024 bytes long.
+func CheckSigned(id string) error {
+	if id == "" || len(id) > maxSignedID {
+		return fmt.Errorf("%w: it is %d bytes long, not 1 to %d", ErrBadID, len(id), maxSignedID)
+	}
+	return nil
+}
+
+// Key returns the key of a session id.
+func (ks *Keyspace) Key(id string) Key { return Key{Prefix: ks.Prefix, ID: id} }
+
+// Validate returns what is missing in the keyspace.
+func (ks *Keyspace) Validate() error {
+	switch {
+	case ks.Codec == nil:
+		return errors.New("stores: the keyspace has no Codec")
+	case ks.ID.Min < 1 || ks.ID.Max < ks.ID.Min || ks.ID.Chars == "":
+		return errors.New("stores: the keyspace's ID rule lets nothing, or an empty id, in; give it Min, Max and Chars")
+	}
+	return nil
+}
+
+// Session is one decoded session.
+type Session struct {
+	Values
+
+	// Expires is when the session ends if nobody uses it: the earlier of the
+	// store's lifetime and a deadline inside the value. Zero: no end.
+	Expires time.Time
+}
+
+// Load reads and decodes a session. The id must have passed ks.ID.Check or
+// [CheckSigned]. Errors wrap ErrNotFound, ErrExpired, ErrWrongType or
+// ErrTooLarge, are a [*DecodeError], or say that the store could not be asked.
+func (ks *Keyspace) Load(ctx context.Context, s Store, id string) (*Session, error) {
+	records, err := s.Fetch(ctx, ks.Key(id))
+	if err != nil {
+		return nil, err
+	}
+	return ks.Decode(records[0], time.Now())
+}
+
+// Decode decodes what a store holds, as of now, with the errors of
+// [Keyspace.Load].
+func (ks *Keyspace) Decode(r Record, now time.Time) (*Session, error) {
+	switch {
+	case !r.Found:
+		return nil, ErrNotFound
+	case r.Err != nil:
+		return nil, r.Err
+	case len(r.Value) > MaxValue:
+		return nil, ErrTooLarge
+	}
+	v, deadline, err := ks.Codec.Decode(r.Value)
+	if err != nil {
+		if errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+		return nil, &DecodeError{Codec: ks.Codec.Name(), Err: err}
+	}
+	session := &Session{Values: v, Expires: deadline}
+	if !deadline.IsZero() && !now.Before(deadline) {
+		return nil, ErrExpired
+	}
+	if r.TTL >= 0 {
+		if end := now.Add(r.TTL); deadline.IsZero() || end.Before(deadline) {
+			session.Expires = end
+		}
+	}
+	return session, nil
+}

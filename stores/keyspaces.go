@@ -1,0 +1,27 @@
+package stores
+
+import "github.com/sessionbridge/sessionbridge/stores/php"
+
+// phpID is what session_create_id makes of session.sid_length (22 to 256) and
+// sid_bits_per_character (4 to 6), php-src ext/session/session.c.
+var phpID = IDRule{Min: 22, Max: 256, Chars: alphanum + ",-"}
+
+// PHPKeyspace is PHP's native sessions by phpredis: "PHPREDIS_SESSION:" and
+// the id, written by session.serialize_handler php.
+func PHPKeyspace() Keyspace {
+	return Keyspace{Prefix: "PHPREDIS_SESSION:", ID: phpID, Codec: PHP(php.HandlerPHP)}
+}
+
+// ExpressKeyspace is express-session by connect-redis 3 to 10: "sess:" and the
+// id. By default an id is 32 characters of base64url; the rule also fits UUIDs
+// and other tokens that a genid function may return. An id in a signed cookie
+// may be anything.
+func ExpressKeyspace() Keyspace {
+	return Keyspace{Prefix: "sess:", ID: IDRule{Min: 20, Max: 128, Chars: alphanum + "-_"}, Codec: Express()}
+}
+
+// GorillaKeyspace is gorilla/sessions by rbcervilla/redisstore: "session:" and
+// the id, which is 103 characters of base32.
+func GorillaKeyspace() Keyspace {
+	return Keyspace{Prefix: "session:", ID: IDRule{Min: 26, Max: 256, Chars: upper + "234567"}, Codec: Gorilla(nil)}
+}

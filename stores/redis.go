@@ -1,0 +1,132 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// RedisOptions configure a [Redis] store. A nil *RedisOptions is safe.
+type RedisOptions struct {
+	// Timeout is the deadline of each lookup. Default 1 s.
+	//
+	// A go-redis client obeys it by itself if its ContextTimeoutEnabled is
+	// set, which is the cheaper way. Without, the store stops waiting and
+	// leaves the client to its own timeouts.
+	Timeout time.Duration
+}
+
+// Redis is a [Store] over any go-redis client: single, sentinel, cluster or
+// ring.
+type Redis struct {
+	client  redis.UniversalClient
+	timeout time.Duration
+	direct  bool // the client obeys a context's deadline
+	name    string
+}
+
+var redisStores atomic.Int64
+
+// NewRedis returns a store over a client, which stays the caller's to close.
+// It does not connect.
+func NewRedis(client redis.UniversalClient, opts *RedisOptions) (*Redis, error) {
+	var o RedisOptions
+	if opts != nil {
+		o = *opts
+	}
+	switch {
+	case client == nil:
+		return nil, errors.New("stores: the Redis client is nil")
+	case o.Timeout < 0:
+		return nil, errors.New("stores: Timeout is negative; leave it zero for 1 s")
+	case o.Timeout == 0:
+		o.Timeout = time.Second
+	}
+	s := &Redis{client: client, timeout: o.Timeout, name: fmt.Sprintf("redis-%d", redisStores.Add(1))}
+	switch c := client.(type) {
+	case *redis.Client:
+		s.direct = c.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		s.direct = c.Options().ContextTimeoutEnabled
+	case *redis.Ring:
+		s.direct = c.Options().ContextTimeoutEnabled
+	}
+	return s, nil
+}
+
+// Name returns a name that is unique in the process.
+func (s *Redis) Name() string { return s.name }
+
+// Fetch implements [Store]. Values longer than [MaxValue] are not transferred.
+func (s *Redis) Fetch(ctx context.Context, keys ...Key) ([]Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if s.direct {
+		return s.fetch(ctx, keys)
+	}
+	type answer struct {
+		records []Record
+		err     error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		records, err := s.fetch(ctx, keys)
+		done <- answer{records, err}
+	}()
+	select {
+	case a := <-done:
+		return a.records, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("stores: Redis did not answer within %v: %w", s.timeout, ctx.Err())
+	}
+}
+
+func (s *Redis) fetch(ctx context.Context, keys []Key) ([]Record, error) {
+	type lookup struct {
+		value *redis.StringCmd
+		ttl   *redis.Cmd
+	}
+	lookups := make([]lookup, len(keys))
+	pipe := s.client.Pipeline()
+	for i, k := range keys {
+		name := k.String()
+		// GETRANGE rather than GET: no more than the limit is ever sent. It
+		// answers a missing key with an empty string, which PTTL tells apart
+		// from an empty session.
+		lookups[i].value = pipe.GetRange(ctx, name, 0, MaxValue)
+		lookups[i].ttl = pipe.Do(ctx, "PTTL", name) // PTTL of go-redis hides the difference between -1 and -2
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isWrongType(err) {
+		return nil, fmt.Errorf("stores: reading from Redis: %w", err)
+	}
+	records := make([]Record, len(keys))
+	for i, l := range lookups {
+		value, err := l.value.Bytes()
+		ms, ttlErr := l.ttl.Int64()
+		switch {
+		case isWrongType(err):
+			records[i] = Record{Found: true, Err: ErrWrongType}
+		case err != nil:
+			return nil, fmt.Errorf("stores: reading from Redis: %w", err)
+		case ttlErr != nil:
+			return nil, fmt.Errorf("stores: reading from Redis: %w", ttlErr)
+		case ms == -2:
+		case len(value) > MaxValue:
+			records[i] = Record{Found: true, Err: ErrTooLarge}
+		case ms < 0:
+			records[i] = Record{Found: true, Value: value, TTL: -1}
+		default:
+			records[i] = Record{Found: true, Value: value, TTL: time.Duration(ms) * time.Millisecond}
+		}
+	}
+	return records, nil
+}
+
+func isWrongType(err error) bool {
+	return err != nil && strings.HasPrefix(err.Error(), "WRONGTYPE")
+}
