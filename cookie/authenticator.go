@@ -16,13 +16,17 @@ type Authenticator struct {
 	stack Stack
 }
 
-// New returns an authenticator for a stack whose sessions are in a store.
+// New returns an authenticator for a stack whose sessions are in a store. The
+// store may be nil for a stack that keeps them in the cookie.
 func New(store stores.Store, stack Stack) (*Authenticator, error) {
-	if store == nil {
-		return nil, fmt.Errorf("cookie: %s: the store is nil", stack.Name)
-	}
 	if err := stack.validate(); err != nil {
 		return nil, err
+	}
+	if store == nil && !holdsSession(stack.Opener) {
+		return nil, fmt.Errorf("cookie: %s: the store is nil", stack.Name)
+	}
+	if stack.FindUser == nil {
+		stack.FindUser = stores.UserID
 	}
 	return &Authenticator{store: store, stack: stack}, nil
 }
@@ -50,7 +54,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, h *bridge.Handshake) (
 	if err != nil {
 		return nil, a.reject(err)
 	}
-	h.Bind(a.binding(opened.ID))
+	if opened.Value != nil {
+		return a.identity("", stores.Record{Found: true, Value: opened.Value, TTL: -1})
+	}
+	a.bind(h, opened.ID)
 	return a.load(ctx, opened.ID)
 }
 
@@ -62,33 +69,34 @@ func (a *Authenticator) reject(err error) error {
 	return bridge.Reject(bridge.CodeInvalidSession, "the session cookie is not valid", fmt.Errorf("%s: %w", a.stack.Name, err))
 }
 
-// key names a session uniquely in the process.
-func (a *Authenticator) key(id string) string {
-	return a.store.Name() + "/" + a.stack.Keyspace.Key(id).String()
-}
+// bindingKey names a session uniquely in the process.
+func (a *Authenticator) bindingKey(k stores.Key) string { return a.store.Name() + "/" + k.String() }
 
-func (a *Authenticator) binding(id string) bridge.Binding {
-	return bridge.Binding{
-		Key:    a.key(id),
-		Reload: func(ctx context.Context) (*bridge.Identity, error) { return a.load(ctx, id) },
+// bind registers the handshake under each key that the session may have.
+func (a *Authenticator) bind(h *bridge.Handshake, id string) {
+	reload := func(ctx context.Context) (*bridge.Identity, error) { return a.load(ctx, id) }
+	for _, k := range a.stack.Keyspace.Keys(id) {
+		h.Bind(bridge.Binding{Key: a.bindingKey(k), Reload: reload})
 	}
 }
 
 // load reads the session and finds its user.
 func (a *Authenticator) load(ctx context.Context, id string) (*bridge.Identity, error) {
-	records, err := a.store.Fetch(ctx, a.stack.Keyspace.Key(id))
+	keys := a.stack.Keyspace.Keys(id)
+	records, err := a.store.Fetch(ctx, keys...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.stack.Name, err)
 	}
-	return a.identity(id, records[0])
+	i := stores.FirstFound(records)
+	return a.identity(a.bindingKey(keys[i]), records[i])
 }
 
-// identity says who is logged in to a session.
-func (a *Authenticator) identity(id string, r stores.Record) (*bridge.Identity, error) {
+// identity says who is logged in to a session; key is its binding's.
+func (a *Authenticator) identity(key string, r stores.Record) (*bridge.Identity, error) {
 	session, err := a.stack.Keyspace.Decode(r, time.Now())
 	var user string
 	if err == nil {
-		user, err = stores.UserID(session, a.stack.User)
+		user, err = a.stack.FindUser(session, a.stack.User)
 	}
 	switch {
 	case errors.Is(err, stores.ErrNotFound), errors.Is(err, stores.ErrExpired), errors.Is(err, stores.ErrNoUser):
@@ -96,11 +104,5 @@ func (a *Authenticator) identity(id string, r stores.Record) (*bridge.Identity, 
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", a.stack.Name, err)
 	}
-	return &bridge.Identity{
-		User:    user,
-		Via:     a.stack.Name,
-		Expires: session.Expires,
-		Session: session,
-		Key:     a.key(id),
-	}, nil
+	return &bridge.Identity{User: user, Via: a.stack.Name, Expires: session.Expires, Session: session, Key: key}, nil
 }

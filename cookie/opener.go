@@ -25,6 +25,19 @@ type Opened struct {
 	// one that the application made. An id that is not must fit the
 	// keyspace's ID rule.
 	Signed bool
+
+	// Value is the session itself if the stack keeps it in the cookie, signed
+	// or encrypted; nil if it is to be looked up under ID. Nothing tells when
+	// the application ends such a session, except a deadline inside it.
+	Value []byte
+}
+
+// holder is an Opener whose cookie holds the session itself.
+type holder interface{ holdsSession() bool }
+
+func holdsSession(o Opener) bool {
+	h, ok := o.(holder)
+	return ok && h.holdsSession()
 }
 
 // ErrNoCookie says that a request has no such cookie, or one that stands for

@@ -35,6 +35,9 @@ func RedisKey(stacks ...*Authenticator) (*KeyAuthenticator, error) {
 		if a == nil {
 			return nil, errors.New("cookie: an authenticator is nil; was the error of New checked?")
 		}
+		if a.store == nil {
+			return nil, fmt.Errorf("cookie: %s keeps its sessions in the cookie; there is nothing that a session id could name", a.stack.Name)
+		}
 		if seen[a.stack.Name] {
 			return nil, fmt.Errorf("cookie: two stacks are called %q; set the Name of one, so that a message can tell them apart", a.stack.Name)
 		}
@@ -69,16 +72,16 @@ func (k *KeyAuthenticator) Authenticate(ctx context.Context, h *bridge.Handshake
 		return nil, bridge.Reject(bridge.CodeInvalidSession, "the session is unknown, over, or nobody is logged in to it", fmt.Errorf("rediskey: %w", err))
 	}
 	for _, a := range candidates {
-		h.Bind(a.binding(m.SessionID))
+		a.bind(h, m.SessionID)
 	}
 	records, err := fetchAll(ctx, candidates, m.SessionID)
 	if err != nil {
 		return nil, fmt.Errorf("rediskey: %w", err)
 	}
 	found := -1
-	for i, r := range records {
+	for i := range candidates {
 		switch {
-		case !r.Found:
+		case !records[i][stores.FirstFound(records[i])].Found:
 		case found >= 0:
 			return nil, bridge.Reject(bridge.CodeInvalidSession, "the session id is ambiguous", fmt.Errorf("rediskey: %w", errAmbiguous))
 		default:
@@ -88,7 +91,8 @@ func (k *KeyAuthenticator) Authenticate(ctx context.Context, h *bridge.Handshake
 	if found < 0 {
 		return nil, fmt.Errorf("%w: rediskey: %w in %d keyspaces", bridge.ErrNoCredential, stores.ErrNotFound, len(candidates))
 	}
-	return candidates[found].identity(m.SessionID, records[found])
+	a, n := candidates[found], stores.FirstFound(records[found])
+	return a.identity(a.bindingKey(a.stack.Keyspace.Keys(m.SessionID)[n]), records[found][n])
 }
 
 // candidates returns the stacks that could have made the message's id.
@@ -113,38 +117,45 @@ func (k *KeyAuthenticator) candidates(m *bridge.Message) ([]*Authenticator, erro
 
 // fetchAll looks an id up for each stack: in one round trip if they share a
 // store, else in one to each store, all at once.
-func fetchAll(ctx context.Context, stacks []*Authenticator, id string) ([]stores.Record, error) {
-	records := make([]stores.Record, len(stacks))
-	var order []stores.Store
-	byStore := map[string][]int{} // by the store's name, the places in records
+func fetchAll(ctx context.Context, stacks []*Authenticator, id string) ([][]stores.Record, error) {
+	type batch struct {
+		store stores.Store
+		keys  []stores.Key
+		whose []int // for each key, the place of its stack
+		err   error
+	}
+	var batches []*batch
+	byName := map[string]*batch{}
 	for i, a := range stacks {
-		name := a.store.Name()
-		if byStore[name] == nil {
-			order = append(order, a.store)
+		b := byName[a.store.Name()]
+		if b == nil {
+			b = &batch{store: a.store}
+			byName[a.store.Name()] = b
+			batches = append(batches, b)
 		}
-		byStore[name] = append(byStore[name], i)
-	}
-	errs := make([]error, len(order))
-	fetch := func(n int) {
-		at := byStore[order[n].Name()]
-		keys := make([]stores.Key, len(at))
-		for j, i := range at {
-			keys[j] = stacks[i].stack.Keyspace.Key(id)
-		}
-		got, err := order[n].Fetch(ctx, keys...)
-		if err != nil {
-			errs[n] = err
-			return
-		}
-		for j, i := range at {
-			records[i] = got[j]
+		for _, k := range a.stack.Keyspace.Keys(id) {
+			b.keys, b.whose = append(b.keys, k), append(b.whose, i)
 		}
 	}
-	var others sync.WaitGroup
-	for n := 1; n < len(order); n++ {
-		others.Go(func() { fetch(n) })
+	records := make([][]stores.Record, len(stacks))
+	var all sync.WaitGroup
+	for _, b := range batches {
+		// The stacks of one batch are in no other: nothing is shared.
+		all.Go(func() {
+			var got []stores.Record
+			if got, b.err = b.store.Fetch(ctx, b.keys...); b.err != nil {
+				return
+			}
+			for j, r := range got {
+				records[b.whose[j]] = append(records[b.whose[j]], r)
+			}
+		})
 	}
-	fetch(0)
-	others.Wait()
-	return records, errors.Join(errs...)
+	all.Wait()
+	for _, b := range batches {
+		if b.err != nil {
+			return nil, b.err
+		}
+	}
+	return records, nil
 }

@@ -27,6 +27,10 @@ type Stack struct {
 
 	// User is the path in the session at which the user's id stands.
 	User string
+
+	// FindUser finds the user's id in a session whose stack does not simply
+	// keep it at a path; it is given User. Nil: [stores.UserID].
+	FindUser func(v stores.Values, path string) (string, error)
 }
 
 func (s *Stack) validate() error {
@@ -37,7 +41,7 @@ func (s *Stack) validate() error {
 		return fmt.Errorf("cookie: %s: the stack has no Cookie name", s.Name)
 	case s.Opener == nil:
 		return fmt.Errorf("cookie: %s: the stack has no Opener", s.Name)
-	case s.User == "":
+	case s.User == "" && s.FindUser == nil:
 		return fmt.Errorf("cookie: %s: the stack has no User path", s.Name)
 	}
 	if err := s.Opener.Validate(); err != nil {

@@ -14,6 +14,14 @@ type Codec interface {
 	Decode(value []byte) (v Values, deadline time.Time, err error)
 }
 
+// HashCodec is a [Codec] whose stack keeps a session in a Redis hash.
+type HashCodec interface {
+	Codec
+
+	// DecodeHash is Decode for the hash's fields.
+	DecodeHash(fields map[string]string) (v Values, deadline time.Time, err error)
+}
+
 // Values gives read access to a decoded session. Implementations are safe for
 // concurrent use.
 type Values interface {

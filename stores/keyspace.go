@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,6 +13,11 @@ import (
 type Keyspace struct {
 	// Prefix is literally everything before the session id in a key.
 	Prefix string
+
+	// Alternatives are prefixes to look under, in the same round trip, if
+	// there is no such session under Prefix: a stack's defaults may have
+	// changed from version to version.
+	Alternatives []string
 
 	// ID is what a session id looks like that nothing vouches for.
 	ID IDRule
@@ -63,8 +69,17 @@ func CheckSigned(id string) error {
 	return nil
 }
 
-// Key returns the key of a session id.
-func (ks *Keyspace) Key(id string) Key { return Key{Prefix: ks.Prefix, ID: id} }
+// Keys returns the keys that a session id may be kept under, the likeliest
+// first; there is at least one.
+func (ks *Keyspace) Keys(id string) []Key {
+	_, hash := ks.Codec.(HashCodec)
+	keys := make([]Key, 0, 1+len(ks.Alternatives))
+	keys = append(keys, Key{Prefix: ks.Prefix, ID: id, Hash: hash})
+	for _, p := range ks.Alternatives {
+		keys = append(keys, Key{Prefix: p, ID: id, Hash: hash})
+	}
+	return keys
+}
 
 // Validate returns what is missing in the keyspace.
 func (ks *Keyspace) Validate() error {
@@ -90,11 +105,23 @@ type Session struct {
 // [CheckSigned]. Errors wrap ErrNotFound, ErrExpired, ErrWrongType or
 // ErrTooLarge, are a [*DecodeError], or say that the store could not be asked.
 func (ks *Keyspace) Load(ctx context.Context, s Store, id string) (*Session, error) {
-	records, err := s.Fetch(ctx, ks.Key(id))
+	records, err := s.Fetch(ctx, ks.Keys(id)...)
 	if err != nil {
 		return nil, err
 	}
-	return ks.Decode(records[0], time.Now())
+	return ks.Decode(records[FirstFound(records)], time.Now())
+}
+
+// FirstFound returns the index of the first record that is there, or 0.
+func FirstFound(records []Record) int {
+	return max(0, slices.IndexFunc(records, func(r Record) bool { return r.Found }))
+}
+
+func (ks *Keyspace) decode(r Record) (Values, time.Time, error) {
+	if h, ok := ks.Codec.(HashCodec); ok {
+		return h.DecodeHash(r.Fields)
+	}
+	return ks.Codec.Decode(r.Value)
 }
 
 // Decode decodes what a store holds, as of now, with the errors of
@@ -108,7 +135,7 @@ func (ks *Keyspace) Decode(r Record, now time.Time) (*Session, error) {
 	case len(r.Value) > MaxValue:
 		return nil, ErrTooLarge
 	}
-	v, deadline, err := ks.Codec.Decode(r.Value)
+	v, deadline, err := ks.decode(r)
 	if err != nil {
 		if errors.Is(err, ErrNotFound) {
 			return nil, err

@@ -88,8 +88,9 @@ func (s *Redis) Fetch(ctx context.Context, keys ...Key) ([]Record, error) {
 
 func (s *Redis) fetch(ctx context.Context, keys []Key) ([]Record, error) {
 	type lookup struct {
-		value *redis.StringCmd
-		ttl   *redis.Cmd
+		value  *redis.StringCmd
+		fields *redis.MapStringStringCmd
+		ttl    *redis.Cmd
 	}
 	lookups := make([]lookup, len(keys))
 	pipe := s.client.Pipeline()
@@ -98,7 +99,11 @@ func (s *Redis) fetch(ctx context.Context, keys []Key) ([]Record, error) {
 		// GETRANGE rather than GET: no more than the limit is ever sent. It
 		// answers a missing key with an empty string, which PTTL tells apart
 		// from an empty session.
-		lookups[i].value = pipe.GetRange(ctx, name, 0, MaxValue)
+		if k.Hash {
+			lookups[i].fields = pipe.HGetAll(ctx, name)
+		} else {
+			lookups[i].value = pipe.GetRange(ctx, name, 0, MaxValue)
+		}
 		lookups[i].ttl = pipe.Do(ctx, "PTTL", name) // PTTL of go-redis hides the difference between -1 and -2
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !isWrongType(err) {
@@ -106,7 +111,17 @@ func (s *Redis) fetch(ctx context.Context, keys []Key) ([]Record, error) {
 	}
 	records := make([]Record, len(keys))
 	for i, l := range lookups {
-		value, err := l.value.Bytes()
+		r, err := Record{Found: true, TTL: -1}, error(nil)
+		size := 0
+		if l.fields != nil {
+			r.Fields, err = l.fields.Result()
+			for name, value := range r.Fields {
+				size += len(name) + len(value)
+			}
+		} else {
+			r.Value, err = l.value.Bytes()
+			size = len(r.Value)
+		}
 		ms, ttlErr := l.ttl.Int64()
 		switch {
 		case isWrongType(err):
@@ -116,12 +131,13 @@ func (s *Redis) fetch(ctx context.Context, keys []Key) ([]Record, error) {
 		case ttlErr != nil:
 			return nil, fmt.Errorf("stores: reading from Redis: %w", ttlErr)
 		case ms == -2:
-		case len(value) > MaxValue:
+		case size > MaxValue:
 			records[i] = Record{Found: true, Err: ErrTooLarge}
-		case ms < 0:
-			records[i] = Record{Found: true, Value: value, TTL: -1}
 		default:
-			records[i] = Record{Found: true, Value: value, TTL: time.Duration(ms) * time.Millisecond}
+			if ms >= 0 {
+				r.TTL = time.Duration(ms) * time.Millisecond
+			}
+			records[i] = r
 		}
 	}
 	return records, nil

@@ -36,6 +36,7 @@ const MaxValue = 8 << 20
 type Key struct {
 	Prefix string // literally everything before the id
 	ID     string // the session id
+	Hash   bool   // the value is a Redis hash, not a string
 }
 
 // String returns the key as the store has it.
@@ -44,7 +45,10 @@ func (k Key) String() string { return k.Prefix + k.ID }
 // Record is what a store holds under one key.
 type Record struct {
 	Found bool
-	Value []byte
+
+	// Value is what a string key holds, Fields what a hash holds.
+	Value  []byte
+	Fields map[string]string
 
 	// TTL is the remaining lifetime; negative if it has no end.
 	TTL time.Duration

@@ -32,6 +32,9 @@ const startTimeout = 30 * time.Second
 
 // Process is a part that runs.
 type Process struct {
+	// Name is "redis", or the stack's name: "php", "express".
+	Name string
+
 	// URL is where it serves, without a slash at the end.
 	URL string
 

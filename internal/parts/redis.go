@@ -39,7 +39,7 @@ func StartRedisAt(ctx context.Context, port int, args ...string) (*Process, erro
 	if err != nil {
 		return nil, err
 	}
-	p.URL = "redis://127.0.0.1:" + strconv.Itoa(port)
+	p.Name, p.URL = "redis", "redis://127.0.0.1:"+strconv.Itoa(port)
 	return p, nil
 }
 

@@ -42,7 +42,7 @@ func StartPHP(ctx context.Context, redisURL string, flags ...string) (*Process, 
 	if err != nil {
 		return nil, err
 	}
-	p.URL = m[1]
+	p.Name, p.URL = "php", m[1]
 	return p, nil
 }
 
@@ -69,6 +69,6 @@ func StartExpress(ctx context.Context, redisURL string, secrets ...string) (*Pro
 	if err != nil {
 		return nil, err
 	}
-	p.URL = m[1]
+	p.Name, p.URL = "express", m[1]
 	return p, nil
 }
