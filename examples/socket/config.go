@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/stores"
+	"github.com/sessionbridge/sessionbridge/stores/php"
+)
+
+type config struct {
+	listen, redisURL                          string
+	phpCookie, phpPrefix, phpUser, phpHandler string
+	expressCookie, expressPrefix, expressUser string
+	expressSecrets                            []string
+	goCookie, goPrefix, goUser                string
+	jwtSecret                                 string
+	origins                                   []string
+	healthcheck                               bool
+}
+
+// parseConfig reads flags, whose defaults are the environment variables of the
+// same name: -php-cookie is PHP_COOKIE. A variable that is set counts even if
+// it is empty: an empty PHP_PREFIX is a keyspace without a prefix.
+func parseConfig(args []string, env func(string) (string, bool)) (*config, error) {
+	c := &config{}
+	fs := flag.NewFlagSet("socket", flag.ContinueOnError)
+	text := func(p *string, name, def, usage string) {
+		if v, ok := env(variable(name)); ok {
+			def = v
+		}
+		fs.StringVar(p, name, def, usage+" ("+variable(name)+")")
+	}
+	var secrets, origins string
+	text(&c.listen, "listen", ":8090", "address to listen on")
+	text(&c.redisURL, "redis-url", "redis://127.0.0.1:6379", "where the sessions are")
+	text(&c.phpCookie, "php-cookie", "PHPSESSID", "name of PHP's session cookie; empty: no PHP")
+	text(&c.phpPrefix, "php-prefix", "PHPREDIS_SESSION:", "everything before the id in PHP's keys")
+	text(&c.phpUser, "php-user", "user_id", "path of the user's id in PHP's session")
+	text(&c.phpHandler, "php-handler", "php", "PHP's session.serialize_handler")
+	text(&c.expressCookie, "express-cookie", "connect.sid", "name of Express' session cookie; empty: no Express")
+	text(&c.expressPrefix, "express-prefix", "sess:", "everything before the id in Express' keys")
+	text(&secrets, "express-secrets", "", "secrets of Express' session cookie, comma-separated, newest first; empty: no Express")
+	text(&c.expressUser, "express-user", "passport.user", "path of the user's id in Express' session")
+	text(&c.goCookie, "go-cookie", "session-key", "name of the gorilla/sessions cookie; empty: no Go")
+	text(&c.goPrefix, "go-prefix", "session:", "everything before the id in redisstore's keys")
+	text(&c.goUser, "go-user", "user_id", "path of the user's id in the gorilla session")
+	text(&c.jwtSecret, "jwt-secret", "", "secret of JWTs signed with HS256; empty: no JWT")
+	text(&origins, "allowed-origins", "", "origins of pages that may connect beside this host's own, comma-separated")
+	fs.BoolVar(&c.healthcheck, "healthcheck", false, "ask the service that runs on this machine how it is, and exit")
+	// A secret given by the environment is not printed as a default.
+	for _, name := range []string{"express-secrets", "jwt-secret"} {
+		fs.Lookup(name).DefValue = ""
+	}
+	if f := fs.Lookup("redis-url"); strings.Contains(f.DefValue, "@") {
+		f.DefValue = ""
+	}
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q; every setting is a flag, see -h", fs.Arg(0))
+	}
+	c.expressSecrets, c.origins = list(secrets), list(origins)
+	return c, nil
+}
+
+func variable(flagName string) string {
+	return strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+func list(s string) []string {
+	var items []string
+	for item := range strings.SplitSeq(s, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// authenticator chains what is configured: the cookie of each stack, a session
+// id in a message, a JWT.
+func (c *config) authenticator(rdb redis.UniversalClient) (bridge.Authenticator, error) {
+	store, err := stores.NewRedis(rdb, nil)
+	if err != nil {
+		return nil, err
+	}
+	var sessions []*cookie.Authenticator
+	for _, stack := range c.stacks() {
+		a, err := cookie.New(store, stack)
+		if err != nil {
+			return nil, err
+		}
+		sessions = append(sessions, a)
+	}
+	var chain []bridge.Authenticator
+	if c.jwtSecret != "" {
+		a, err := c.jwt()
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, a)
+	}
+	for _, a := range sessions {
+		chain = append(chain, a)
+	}
+	if len(sessions) > 0 {
+		a, err := cookie.RedisKey(sessions...)
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, a)
+	}
+	if len(chain) == 0 {
+		return nil, errors.New("nothing is configured that could tell who is connected; see -h")
+	}
+	return bridge.First(chain...), nil
+}
+
+func (c *config) stacks() []cookie.Stack {
+	var stacks []cookie.Stack
+	add := func(s cookie.Stack, name, prefix, user string) {
+		if name == "" {
+			return
+		}
+		s.Cookie, s.Keyspace.Prefix, s.User = name, prefix, user
+		stacks = append(stacks, s)
+	}
+	phpStack := cookie.PHP()
+	phpStack.Keyspace.Codec = stores.PHP(php.Handler(c.phpHandler))
+	add(phpStack, c.phpCookie, c.phpPrefix, c.phpUser)
+	if len(c.expressSecrets) > 0 {
+		add(cookie.Express(c.expressSecrets...), c.expressCookie, c.expressPrefix, c.expressUser)
+	} else {
+		slog.Info("EXPRESS_SECRETS is empty: Express sessions are not accepted")
+	}
+	add(cookie.Gorilla(c.goCookie), c.goCookie, c.goPrefix, c.goUser)
+	return stacks
+}

@@ -1,0 +1,152 @@
+// Command socket is a WebSocket service that knows who is connected, from the
+// login that a PHP, Express or Go web application keeps in Redis, or from a
+// JWT. On /ws it tells each client who it is and echoes its text frames;
+// /healthz answers 200 while Redis answers.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sessionbridge/sessionbridge/bridge"
+)
+
+// drainTime is how long connections may take to end on SIGTERM.
+const drainTime = 10 * time.Second
+
+func main() {
+	cfg, err := parseConfig(os.Args[1:], os.LookupEnv)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "socket:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if cfg.healthcheck {
+		err = healthcheck(ctx, cfg.listen)
+	} else {
+		err = run(ctx, cfg)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "socket:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends, then drains.
+func run(ctx context.Context, cfg *config) error {
+	opts, err := redis.ParseURL(cfg.redisURL)
+	if err != nil {
+		return fmt.Errorf("REDIS_URL: %w", err)
+	}
+	opts.ContextTimeoutEnabled = true
+	rdb := redis.NewClient(opts)
+	defer rdb.Close()
+
+	auth, err := cfg.authenticator(rdb)
+	if err != nil {
+		return err
+	}
+	b, err := bridge.New(auth, &bridge.Options{AllowedOrigins: cfg.origins})
+	if err != nil {
+		return err
+	}
+
+	mux := http.NewServeMux()
+	mux.Handle("/ws", b.Handler(echo))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		if err := rdb.Ping(ctx).Err(); err != nil {
+			http.Error(w, "redis does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	listener, err := net.Listen("tcp", cfg.listen)
+	if err != nil {
+		return err
+	}
+	slog.Info("listening", "address", listener.Addr().String(), "redis", opts.Addr)
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	slog.Info("draining", "connections", b.Len())
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return errors.Join(b.Shutdown(drain), srv.Shutdown(drain))
+}
+
+// echo answers each text frame with who sent it.
+func echo(c *bridge.Conn) {
+	for {
+		messageType, frame, err := c.ReadMessage()
+		if err != nil {
+			return
+		}
+		if messageType != websocket.TextMessage {
+			continue
+		}
+		id := c.Identity()
+		answer := struct {
+			User string          `json:"user"`
+			Via  string          `json:"via"`
+			Echo json.RawMessage `json:"echo"`
+		}{id.User, id.Via, frame}
+		if !json.Valid(frame) {
+			answer.Echo, _ = json.Marshal(string(frame)) // a string: cannot fail
+		}
+		if err := c.WriteJSON(answer); err != nil {
+			return
+		}
+	}
+}
+
+// healthcheck asks a running service on this machine how it is: a container
+// without a shell has nothing else to ask with.
+func healthcheck(ctx context.Context, listen string) error {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the service answers %s", resp.Status)
+	}
+	return nil
+}
