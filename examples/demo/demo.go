@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"embed"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -169,12 +168,7 @@ func (d *demo) handler() http.Handler {
 		mux.Handle("/"+name+"/", http.StripPrefix("/"+name, proxy))
 	}
 	mux.HandleFunc("GET /stacks", func(w http.ResponseWriter, _ *http.Request) {
-		stacks := []string{"go"}
-		for name := range d.apps {
-			stacks = append(stacks, name)
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"stacks": stacks, "missing": d.missing}) // the browser may be gone
+		answer(w, http.StatusOK, map[string]any{"tokens": true, "missing": d.missing})
 	})
 	// Whoever is logged in by any stack may have a token.
 	mux.Handle("POST /token", d.bridge.Middleware(http.HandlerFunc(d.tokens.issue)))

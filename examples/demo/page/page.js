@@ -95,8 +95,13 @@ for (const button of document.querySelectorAll('[data-open]')) {
   button.addEventListener('click', () => open(button.dataset.open));
 }
 
-const { stacks, missing } = await (await fetch('/stacks')).json();
-for (const name of Object.keys(titles)) if (stacks.includes(name)) addApp(name);
+// Behind another front, /stacks may not be there; then the applications that answer are shown.
+const about = await fetch('/stacks');
+const { tokens = false, missing } = about.ok ? await about.json() : {};
+document.querySelector('[data-open=jwt]').hidden = !tokens;
+for (const name of Object.keys(titles)) {
+  if ((await fetch(`/${name}/me`)).ok) addApp(name);
+}
 if (missing?.length) {
   const p = document.querySelector('#missing');
   p.textContent = missing.join('; ');
