@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -133,7 +134,8 @@ func (c chain) validate() error {
 }
 
 func validate(a Authenticator) error {
-	if a == nil {
+	// A constructor's discarded error leaves a typed nil, which is not a == nil.
+	if v := reflect.ValueOf(a); !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
 		return errors.New("bridge: the authenticator is nil; was the error of its constructor checked?")
 	}
 	if c, ok := a.(chain); ok {
@@ -154,7 +156,8 @@ func authenticate(ctx context.Context, a Authenticator, h *Handshake) (*Identity
 	case err == nil:
 		return id, nil
 	case errors.Is(err, ErrRejected) && errors.Is(err, ErrNoCredential):
-		return nil, &rejection{code: CodeCredentialsRejected, message: "the credential is not valid", err: errors.New(err.Error())}
+		ref := refusalFor(err, nil)
+		return nil, &rejection{ref.code, ref.message, errors.New(err.Error())}
 	default:
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,26 +49,30 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 	b.upgrader = websocket.Upgrader{
 		// The origin has been judged before. Small buffers, and write buffers
 		// only while something is written: an idle connection is cheap.
-		CheckOrigin:     func(*http.Request) bool { return true },
-		Subprotocols:    append(o.Subprotocols[:len(o.Subprotocols):len(o.Subprotocols)], b.traits.Subprotocols...),
-		ReadBufferSize:  1024,
-		WriteBufferSize: 1024,
-		WriteBufferPool: &sync.Pool{},
+		CheckOrigin:      func(*http.Request) bool { return true },
+		Subprotocols:     slices.Concat(o.Subprotocols, b.traits.Subprotocols),
+		HandshakeTimeout: o.WriteTimeout,
+		ReadBufferSize:   1024,
+		WriteBufferSize:  1024,
+		WriteBufferPool:  &sync.Pool{},
 	}
 	return b, nil
 }
 
 // Handler serves WebSocket connections: serve is called with each connection
-// once its identity stands, and the connection is closed when serve returns.
-// Refused handshakes are answered without it.
+// once its identity stands, and the connection is closed when serve returns:
+// with 1000 (normal), or 1011 (internal error) if serve panics. Refused
+// handshakes are answered without it.
 func (b *Bridge) Handler(serve func(*Conn)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := b.Upgrade(w, r)
 		if err != nil {
 			return // answered and logged
 		}
-		defer c.finish()
+		code := closeInternalError
+		defer func() { c.finish(code) }()
 		serve(c)
+		code = closeNormal
 	})
 }
 
@@ -80,11 +85,13 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
 		http.Error(w, "this is a WebSocket: connect with ws:// or wss://", http.StatusUpgradeRequired)
-		return nil, errors.New("bridge: the request is not a WebSocket handshake")
+		err := errors.New("bridge: the request is not a WebSocket handshake")
+		b.logFailure(r, err)
+		return nil, err
 	}
 	deadline := time.Now().Add(b.opts.AuthTimeout)
 	l, ref := b.admit(context.WithoutCancel(r.Context()), r)
-	wait := ref != nil && ref.code == CodeCredentialsRequired && b.traits.Message
+	wait := ref != nil && errors.Is(ref.err, ErrNoCredential) && b.traits.Message
 	if wait {
 		defer b.pending.Add(-1)
 		if b.pending.Add(1) > int64(b.opts.MaxPending) {
@@ -98,12 +105,17 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 
 	ws, err := b.upgrader.Upgrade(w, r, nil)
 	if err != nil {
-		l.release(err)
-		b.opts.Logger.LogAttrs(r.Context(), slog.LevelInfo, "upgrade failed",
-			slog.String("reason", err.Error()), slog.String("remote", r.RemoteAddr))
+		l.forget(err)
+		b.logFailure(r, err)
 		return nil, err
 	}
 	c := &Conn{b: b, life: l, ws: ws}
+	admitted := false
+	defer func() {
+		if !admitted { // an authenticator may have panicked, too
+			c.finish(closeInternalError)
+		}
+	}()
 	if b.traits.Message {
 		c.request = r
 	}
@@ -122,10 +134,11 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 	}
 	if !b.opts.OmitEvents {
 		if err := c.WriteMessage(websocket.TextMessage, authenticatedEvent(c.Identity())); err != nil {
-			c.finish()
+			b.logFailure(r, err)
 			return nil, err
 		}
 	}
+	admitted = true
 	return c, nil
 }
 
@@ -140,7 +153,7 @@ func (b *Bridge) Middleware(next http.Handler) http.Handler {
 			b.refuse(w, r, l, ref)
 			return
 		}
-		defer l.release(context.Canceled)
+		defer l.forget(context.Canceled)
 		next.ServeHTTP(w, r.WithContext(l.ctx))
 	})
 }
@@ -159,46 +172,53 @@ func (b *Bridge) Len() int {
 // does not know of upgraded connections; call both.
 func (b *Bridge) Shutdown(ctx context.Context) error {
 	left, gone := b.index.drain()
-	var ends sync.WaitGroup
-	slots := make(chan struct{}, 64) // a peer that does not read delays few others
 	for _, l := range left {
-		slots <- struct{}{}
-		ends.Go(func() {
-			l.end(&EndError{Code: CodeDraining})
-			<-slots
-		})
+		go l.end(&EndError{Code: CodeDraining}) // a peer that does not read delays no other
 	}
-	ends.Wait()
 	select {
 	case <-gone:
 		return nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-gone:
+		return nil
+	default:
 		return ctx.Err()
 	}
 }
 
 // admit begins a life and judges the upgrade request. The life is nil only if
 // the service drains.
-func (b *Bridge) admit(ctx context.Context, r *http.Request) (*life, *refusal) {
-	l := b.newLife(ctx)
+func (b *Bridge) admit(ctx context.Context, r *http.Request) (l *life, ref *refusal) {
+	l = b.newLife(ctx)
 	if l == nil {
 		return nil, &refusal{CodeDraining, "the service is stopping", errors.New("the service is stopping")}
 	}
-	if ref := b.checkOrigin(r); ref != nil {
-		return l, ref
+	judged := false
+	defer func() {
+		if !judged {
+			l.forget(errPanicked)
+		}
+	}()
+	ref = b.checkOrigin(r)
+	if ref == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), b.opts.AuthTimeout)
+		defer cancel()
+		if err := l.authenticate(ctx, &Handshake{Request: r}); err != nil {
+			ref = refusalFor(err, nil)
+		}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), b.opts.AuthTimeout)
-	defer cancel()
-	if err := l.authenticate(ctx, &Handshake{Request: r}); err != nil {
-		return l, refusalFor(err, nil)
-	}
-	return l, nil
+	judged = true
+	return l, ref
 }
+
+var errPanicked = errors.New("the authenticator panicked")
 
 // refuse answers a request that was not upgraded.
 func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, l *life, ref *refusal) {
 	if l != nil {
-		l.release(ref)
+		l.forget(ref)
 	}
 	b.logRefusal(r, ref)
 	ref.serveHTTP(w, b.opts.RetryAfter, b.traits.Challenge)
@@ -206,10 +226,15 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, l *life, ref *re
 
 func (b *Bridge) logRefusal(r *http.Request, ref *refusal) {
 	level := slog.LevelInfo
-	if ref.code == CodeUnavailable {
+	if ref.code == CodeUnavailable && !errors.Is(ref.err, context.Canceled) { // that is a client that left
 		level = slog.LevelError
 	}
 	b.opts.Logger.LogAttrs(r.Context(), level, "handshake refused",
 		slog.String("code", string(ref.code)), slog.String("reason", ref.err.Error()),
 		slog.String("remote", r.RemoteAddr))
+}
+
+func (b *Bridge) logFailure(r *http.Request, err error) {
+	b.opts.Logger.LogAttrs(r.Context(), slog.LevelInfo, "upgrade failed",
+		slog.String("reason", err.Error()), slog.String("remote", r.RemoteAddr))
 }

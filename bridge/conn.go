@@ -30,10 +30,11 @@ type Conn struct {
 	ws      *websocket.Conn
 	request *http.Request // for authentication messages; nil if none are read
 
-	reading sync.Mutex
-	writing sync.Mutex
-	closing sync.Once
-	closed  sync.Once
+	reading    sync.Mutex
+	readFailed bool // for good; reading again would make gorilla panic in the end
+	writing    sync.Mutex
+	closing    sync.Once
+	closed     sync.Once
 }
 
 // ErrClosed is the cause of a connection's context after the service itself
@@ -64,11 +65,15 @@ func (c *Conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
 func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	for {
+	for !c.readFailed {
 		messageType, p, err := c.ws.ReadMessage()
 		if err != nil {
+			c.readFailed = true
+			c.life.release(err)
 			c.linger(err)
-			return 0, nil, c.ended(err)
+			c.closing.Do(func() {}) // a last frame that is being written goes out
+			c.hangUp()
+			break
 		}
 		if c.life.ctx.Err() != nil {
 			continue // only the peer's close frame is awaited now
@@ -82,6 +87,7 @@ func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
 		}
 		return messageType, p, nil
 	}
+	return 0, nil, context.Cause(c.life.ctx)
 }
 
 // ReadJSON reads the next message into v.
@@ -98,12 +104,32 @@ func (c *Conn) ReadJSON(v any) error {
 // operating system, or fails after Options.WriteTimeout. Once the connection
 // has ended nothing is sent and the cause is returned.
 func (c *Conn) WriteMessage(messageType int, data []byte) error {
+	return c.send(messageType, data, c.b.opts.WriteTimeout)
+}
+
+func (c *Conn) send(messageType int, data []byte, timeout time.Duration) error {
+	if c.life.ctx.Err() != nil { // need not wait for the last frames
+		return context.Cause(c.life.ctx)
+	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	if c.life.ctx.Err() != nil {
 		return context.Cause(c.life.ctx)
 	}
-	return c.write(messageType, data, c.b.opts.WriteTimeout)
+	_ = c.ws.SetWriteDeadline(time.Now().Add(timeout)) // only stores it
+	err := c.ws.WriteMessage(messageType, data)
+	if err == nil {
+		return nil
+	}
+	// After a close frame it is the reader's to end the connection: it knows
+	// why, and must take in what the peer is still sending.
+	if !errors.Is(err, websocket.ErrCloseSent) && c.life.release(err) {
+		c.closing.Do(c.hangUp)
+	}
+	if cause := context.Cause(c.life.ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 // WriteJSON sends v as one text message.
@@ -131,31 +157,17 @@ func (c *Conn) CloseRead() context.Context {
 
 // Close sends a close frame with a code of RFC 6455, section 7.4, and a reason
 // of at most 123 bytes, and lets the connection go. It does not wait for the
-// peer. A second call does nothing.
-func (c *Conn) Close(code int, reason string) error {
+// peer. A longer reason is left out and an error returned, but the connection
+// is closed all the same. A second call does nothing.
+func (c *Conn) Close(code int, reason string) (err error) {
 	if len(reason) > closeReasonMaxLength {
-		return errors.New("bridge: a close reason has at most 123 bytes (RFC 6455, section 5.5)")
+		reason, err = "", errors.New("bridge: a close reason has at most 123 bytes (RFC 6455, section 5.5)")
 	}
-	c.life.release(ErrClosed)
+	if e := (*EndError)(nil); !c.life.release(ErrClosed) && errors.As(context.Cause(c.life.ctx), &e) {
+		c.shut(e) // a handler that returns because the identity ended is no faster than the reason
+	}
 	c.closing.Do(func() { c.shutdown(nil, code, reason) })
-	return nil
-}
-
-// write sends a frame. The caller holds c.writing.
-func (c *Conn) write(messageType int, data []byte, timeout time.Duration) error {
-	_ = c.ws.SetWriteDeadline(time.Now().Add(timeout)) // only stores it
-	if err := c.ws.WriteMessage(messageType, data); err != nil {
-		return c.ended(err)
-	}
-	return nil
-}
-
-// ended notes that the transport failed, and returns the cause that stands.
-func (c *Conn) ended(err error) error {
-	if c.life.release(err) {
-		c.closing.Do(func() { c.hangUp() })
-	}
-	return context.Cause(c.life.ctx)
+	return err
 }
 
 // shut tells the client why its connection ends, and closes it. The life is
@@ -164,7 +176,7 @@ func (c *Conn) shut(e *EndError) {
 	c.closing.Do(func() {
 		var event []byte
 		if c.life.identity.Load() == nil {
-			event = (&refusal{e.Code, "the service cannot go on", e}).event()
+			event = refusalFor(e, nil).event()
 		} else if !c.b.opts.OmitEvents {
 			event = deauthenticatedEvent(e.Code)
 		}
@@ -176,6 +188,7 @@ func (c *Conn) shut(e *EndError) {
 // let go when the peer has closed too, or after closeGrace.
 func (c *Conn) shutdown(event []byte, code int, reason string) {
 	deadline := time.Now().Add(closeGrace)
+	time.AfterFunc(closeGrace, c.hangUp)          // whatever blocks below
 	_ = c.ws.NetConn().SetWriteDeadline(deadline) // a write that is stuck must give way
 	if event != nil {
 		c.writing.Lock()
@@ -185,7 +198,6 @@ func (c *Conn) shutdown(event []byte, code int, reason string) {
 	}
 	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), deadline)
 	_ = c.ws.SetReadDeadline(deadline)
-	time.AfterFunc(time.Until(deadline), c.hangUp)
 }
 
 // linger reads what the peer is still sending of a message that was too long,
@@ -206,19 +218,20 @@ func (c *Conn) hangUp() {
 	})
 }
 
-// finish closes the connection after its handler returned, waiting for the
-// peer's close frame.
-func (c *Conn) finish() {
-	_ = c.Close(closeNormal, "")
+// finish closes the connection with code, if it is not closed yet, and waits
+// for the peer's close frame.
+func (c *Conn) finish(code int) {
+	_ = c.Close(code, "")
 	c.reading.Lock() // another reader sees the end within closeGrace
 	defer c.reading.Unlock()
-	for {
+	for !c.readFailed {
 		_, r, err := c.ws.NextReader()
 		if err == nil {
 			_, err = io.Copy(io.Discard, r)
 		}
 		if err != nil {
-			break
+			c.readFailed = true
+			c.linger(err)
 		}
 	}
 	c.hangUp()
@@ -234,6 +247,7 @@ func (c *Conn) control(kind frameKind, m *Message) {
 	defer cancel()
 	err := c.life.authenticate(ctx, &Handshake{Request: c.request, Message: m})
 	switch {
+	case c.life.ctx.Err() != nil: // ended meanwhile
 	case errors.Is(err, errOtherUser):
 		c.life.end(&EndError{Code: CodeUserChanged, Err: err})
 	case err != nil:

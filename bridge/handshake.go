@@ -32,7 +32,7 @@ type Message struct {
 	Stack     string // the stack that SessionID is said to belong to, or ""
 	Token     string
 
-	// Malformed: the credential was absent or not a string.
+	// Malformed: a member was absent, or not what the form above says it is.
 	Malformed bool
 }
 
@@ -48,7 +48,7 @@ const (
 // Binding ties a connection to the session that its identity was read from.
 type Binding struct {
 	// Key names the session uniquely in this process: the store, then the
-	// session's key in it.
+	// session's key in it; never empty.
 	Key string
 
 	// Reload reads the session again and returns the identity that it holds
@@ -60,7 +60,8 @@ type Binding struct {
 // it before it reads the session, so that no change between the reading and
 // the registration is missed, and returns that key in [Identity.Key].
 // Several sessions may be bound; those that the identity does not name are
-// released. Outside a hook, in a test say, Bind does nothing.
+// released. An identity that names a session which is not bound is refused,
+// for nobody would notice its logout. Outside a hook, in a test say, Bind does nothing.
 func (h *Handshake) Bind(b Binding) {
 	if h.bind != nil {
 		h.bind(b)

@@ -44,6 +44,11 @@ type Values interface {
 	Map() map[string]any
 }
 
+// expired reports whether the identity's time is over, as far as is known.
+func (id *Identity) expired(now time.Time) bool {
+	return !id.Expires.IsZero() && !now.Before(id.Expires)
+}
+
 // sameUser reports whether both identities are one user's. User ids of two
 // stacks live in different name spaces.
 func (id *Identity) sameUser(other *Identity) bool {

@@ -72,15 +72,3 @@ func (x *index) drain() (left []*life, gone <-chan struct{}) {
 	}
 	return left, x.empty
 }
-
-func (x *index) draining() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.empty != nil
-}
-
-func (x *index) sessions() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.byKey)
-}

@@ -29,7 +29,6 @@ type life struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	identity atomic.Pointer[Identity] // nil while pending
-	reason   atomic.Pointer[EndError] // set when the life was ended from this side
 
 	mu       sync.Mutex
 	over     bool
@@ -55,7 +54,7 @@ func (b *Bridge) newLife(ctx context.Context) *life {
 func (l *life) bind(n Binding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || slices.ContainsFunc(l.bindings, func(o Binding) bool { return o.Key == n.Key }) {
+	if l.over || n.Key == "" || slices.ContainsFunc(l.bindings, func(o Binding) bool { return o.Key == n.Key }) {
 		return
 	}
 	l.bindings = append(l.bindings, n)
@@ -80,7 +79,7 @@ func (l *life) attach(shut func(*EndError)) {
 	l.mu.Lock()
 	l.shut = shut
 	l.mu.Unlock()
-	if e := l.reason.Load(); e != nil {
+	if e := (*EndError)(nil); errors.As(context.Cause(l.ctx), &e) {
 		shut(e)
 	}
 }
@@ -91,32 +90,41 @@ func (l *life) authenticate(ctx context.Context, h *Handshake) error {
 	h.bind = l.bind
 	id, err := authenticate(ctx, l.b.auth, h)
 	h.bind = nil
-	if err == nil {
-		return l.commit(id)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := ""
-	if old := l.identity.Load(); old != nil {
-		key = old.Key
+	if err == nil {
+		err = l.commit(id)
 	}
-	l.unbindExcept(key)
+	if err != nil {
+		key := ""
+		if old := l.identity.Load(); old != nil {
+			key = old.Key
+		}
+		l.unbindExcept(key)
+	}
 	return err
 }
 
-var errOtherUser = errors.New("the credential is another user's")
+var (
+	errOtherUser = errors.New("the credential is another user's")
+	errNotBound  = errors.New("the identity's Key names no session that the authenticator has bound with Handshake.Bind")
+)
 
 // commit makes id the life's identity. A second one must be the same user's;
-// a token that runs out before the present one changes nothing.
+// a token that runs out before the present one changes nothing. The caller
+// holds l.mu.
 func (l *life) commit(id *Identity) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if l.over {
+		return context.Cause(l.ctx) // ended while the authenticator was asked
+	}
+	if id.Key != "" && !slices.ContainsFunc(l.bindings, func(n Binding) bool { return n.Key == id.Key }) {
+		return errNotBound
+	}
 	if old := l.identity.Load(); old != nil {
 		if !old.sameUser(id) {
-			l.unbindExcept(old.Key)
 			return Reject(CodeUserChanged, "the credential is another user's", errOtherUser)
 		}
-		if id.Key == "" && !id.Expires.IsZero() && id.Expires.Before(old.Expires) {
+		if id.Key == "" && !id.Expires.IsZero() && (old.Expires.IsZero() || id.Expires.Before(old.Expires)) {
 			l.unbindExcept(old.Key)
 			return nil
 		}
@@ -175,48 +183,65 @@ func (l *life) reload(id *Identity) func(context.Context) (*Identity, error) {
 
 // lookAgain finds out whether the identity still holds.
 func (l *life) lookAgain() {
+	began := time.Now()
+	timeout := reloadTimeout
 	l.mu.Lock()
 	id := l.identity.Load()
 	reload := l.reload(id)
+	expired := id.expired(began)
+	if reload == nil && !expired {
+		l.schedule(id) // authenticated anew as the timer fired
+	}
+	if !l.stale.IsZero() {
+		timeout = min(timeout, l.b.opts.MaxStale-began.Sub(l.stale))
+	}
 	l.mu.Unlock()
 	if reload == nil {
-		l.end(&EndError{Code: id.expiredCode()})
+		if expired {
+			l.end(&EndError{Code: id.expiredCode()})
+		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, reloadTimeout)
+	ctx, cancel := context.WithTimeout(l.ctx, timeout)
 	defer cancel()
 	fresh, err := authenticate(ctx, reloader(reload), nil)
-	if e := l.judge(id, fresh, err); e != nil {
+	if e := l.judge(id, began, fresh, err); e != nil {
 		l.end(e)
 	}
 }
 
-// judge draws the conclusion of a look at id's session. It returns why the
-// life must end, or nil.
-func (l *life) judge(id, fresh *Identity, err error) *EndError {
+// judge draws the conclusion of a look at id's session that began then. It
+// returns why the life must end, or nil.
+func (l *life) judge(id *Identity, began time.Time, fresh *Identity, err error) *EndError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.identity.Load() != id: // authenticated anew meanwhile
-		l.schedule(l.identity.Load())
+	case l.identity.Load() != id:
+		// Authenticated anew meanwhile, perhaps by a reading older than this
+		// one, so what it has just found must be looked for again.
+		l.arm(minLook)
 		return nil
 	case err == nil && id.sameUser(fresh):
+		if fresh.Key != id.Key { // the session that was read stays the one that is watched
+			again := *fresh
+			again.Key = id.Key
+			fresh = &again
+		}
 		l.hold(fresh)
 		return nil
 	case err == nil:
 		return &EndError{Code: CodeUserChanged, Err: errOtherUser}
 	case errors.Is(err, ErrNoCredential), errors.Is(err, ErrRejected):
-		if !id.Expires.IsZero() && !time.Now().Before(id.Expires) {
+		if id.expired(time.Now()) {
 			return &EndError{Code: id.expiredCode(), Err: err}
 		}
 		return &EndError{Code: CodeSessionEnded, Err: err}
 	}
 	// An outage is no logout: look again soon, for a while.
-	now := time.Now()
 	if l.stale.IsZero() {
-		l.stale = now
+		l.stale = began
 	}
-	wait := l.b.opts.MaxStale - now.Sub(l.stale)
+	wait := l.b.opts.MaxStale - time.Since(l.stale)
 	if wait <= 0 {
 		return &EndError{Code: CodeUnavailable, Err: err}
 	}
@@ -237,7 +262,7 @@ func (id *Identity) expiredCode() Code {
 
 // end ends the life from this side, for a reason that the client is told.
 func (l *life) end(e *EndError) {
-	if !l.reason.CompareAndSwap(nil, e) || !l.release(e) {
+	if !l.release(e) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("code", string(e.Code))}
@@ -256,8 +281,8 @@ func (l *life) end(e *EndError) {
 	}
 }
 
-// release forgets the life: its context is cancelled and nothing refers to it
-// any more. It reports whether it was the first to do so.
+// release ends the life: its context is cancelled and no session is bound to
+// it any more. It reports whether it was the first to do so.
 func (l *life) release(cause error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -273,8 +298,11 @@ func (l *life) release(cause error) bool {
 	}
 	l.bindings = nil
 	l.cancel(cause)
-	if l.shut == nil {
-		l.b.index.remove(l)
-	}
 	return true
+}
+
+// forget releases a life behind which there is no connection.
+func (l *life) forget(cause error) {
+	l.release(cause)
+	l.b.index.remove(l)
 }

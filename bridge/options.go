@@ -62,8 +62,8 @@ type Options struct {
 	Sweep time.Duration
 
 	// MaxStale is how long a connection stays when it is time to look at its
-	// session again and the store cannot be reached. Default 30 s; negative:
-	// not at all.
+	// session again and the store cannot be reached; a store that does not
+	// answer is waited for 5 s at least. Default 30 s; negative: not at all.
 	MaxStale time.Duration
 
 	// RetryAfter is what a client is told to wait before it tries again when

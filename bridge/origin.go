@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // originPattern is one entry of [Options.AllowedOrigins].
@@ -39,8 +41,8 @@ func parseOriginPattern(s string) (originPattern, error) {
 	if err != nil {
 		return fail("the host and port cannot be told apart")
 	}
-	if port != "*" && strings.Trim(port, "0123456789") != "" {
-		return fail("the port is neither a number nor *")
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && port != "*" && (err != nil || strconv.FormatUint(n, 10) != port) {
+		return fail("the port is neither a number up to 65535 nor *")
 	}
 	p.port = port
 	if p.scheme != "" && p.port == defaultPort(p.scheme) {
@@ -50,6 +52,10 @@ func parseOriginPattern(s string) (originPattern, error) {
 	switch {
 	case p.host == "":
 		return fail("the host is empty")
+	case strings.ContainsAny(p.host, "[]%\\"):
+		return fail("the host is not one that a browser sends")
+	case strings.ContainsFunc(p.host, func(r rune) bool { return r > unicode.MaxASCII }):
+		return fail("a browser sends the host in its ASCII form, xn--…")
 	case strings.Contains(p.host, "*"):
 		return fail("a * stands for whole labels at the start of the host")
 	}

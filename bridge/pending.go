@@ -17,8 +17,8 @@ var (
 )
 
 // await reads messages until one authenticates the connection. The deadline is
-// that of the handshake: no attempt moves it. On a refusal the connection has
-// been closed.
+// that of the handshake: no attempt moves it. On a refusal the client has been
+// turned away.
 func (c *Conn) await(deadline time.Time) *refusal {
 	ctx, cancel := context.WithDeadline(c.life.ctx, deadline)
 	defer cancel()
@@ -29,8 +29,7 @@ func (c *Conn) await(deadline time.Time) *refusal {
 	for attempt := 1; ; attempt++ {
 		messageType, p, err := c.ws.ReadMessage()
 		if err != nil {
-			c.linger(err)
-			return c.turnAway(pendingFailure(err))
+			return c.turnAway(c.pendingFailure(err))
 		}
 		kind, m := parseFrame(p)
 		if messageType != websocket.TextMessage || kind != frameAuthenticate {
@@ -42,8 +41,8 @@ func (c *Conn) await(deadline time.Time) *refusal {
 		}
 		ref := refusalFor(err, m)
 		switch {
-		case ctx.Err() != nil:
-			return c.turnAway(&refusal{CodeTimeout, "no credential in time", err})
+		case c.life.ctx.Err() != nil:
+			return c.turnAway(c.pendingFailure(err))
 		case ref.code == CodeUnavailable:
 			return c.turnAway(ref)
 		case attempt == c.b.opts.MaxAttempts:
@@ -51,11 +50,9 @@ func (c *Conn) await(deadline time.Time) *refusal {
 			return c.turnAway(ref)
 		}
 		c.b.logRefusal(c.request, ref)
-		c.writing.Lock()
-		err = c.write(websocket.TextMessage, ref.event(), c.b.opts.WriteTimeout)
-		c.writing.Unlock()
+		err = c.send(websocket.TextMessage, ref.event(), min(c.b.opts.WriteTimeout, time.Until(deadline)))
 		if err != nil {
-			return c.turnAway(&refusal{CodeUnavailable, "try again later", err})
+			return c.turnAway(c.pendingFailure(err))
 		}
 	}
 	c.ws.SetReadLimit(c.b.opts.ReadLimit)
@@ -65,18 +62,21 @@ func (c *Conn) await(deadline time.Time) *refusal {
 	return nil
 }
 
-// pendingFailure says why reading from a pending connection failed.
-func pendingFailure(err error) *refusal {
+// pendingFailure says why a pending connection failed.
+func (c *Conn) pendingFailure(err error) *refusal {
+	if end := (*EndError)(nil); errors.As(context.Cause(c.life.ctx), &end) {
+		return refusalFor(end, nil)
+	}
 	if t := net.Error(nil); errors.As(err, &t) && t.Timeout() {
 		return &refusal{CodeTimeout, "no credential in time", errors.New("no credential came in time")}
 	}
 	return &refusal{CodeCredentialsRequired, "authenticate first", err}
 }
 
-// turnAway closes a connection that was refused after the upgrade.
+// turnAway tells a client that it is refused after the upgrade. [Conn.finish]
+// remains to be called.
 func (c *Conn) turnAway(ref *refusal) *refusal {
 	c.life.release(ref)
 	c.closing.Do(func() { c.shutdown(ref.event(), ref.code.closeCode(), string(ref.code)) })
-	c.finish()
 	return ref
 }

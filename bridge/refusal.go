@@ -40,6 +40,7 @@ const (
 const (
 	closeNormal          = 1000
 	closeGoingAway       = 1001
+	closeInternalError   = 1011
 	closeTryAgainLater   = 1013
 	closeUnauthorized    = 3000
 	closeForbidden       = 3003
@@ -111,6 +112,9 @@ func (r *refusal) Unwrap() error { return r.err }
 func refusalFor(err error, m *Message) *refusal {
 	if rej := (*rejection)(nil); errors.As(err, &rej) {
 		return &refusal{rej.code, rej.message, err}
+	}
+	if end := (*EndError)(nil); errors.As(err, &end) {
+		return &refusal{end.Code, "the connection was ended", err}
 	}
 	switch {
 	case errors.Is(err, ErrRejected):

@@ -53,9 +53,9 @@ func parseFrame(p []byte) (frameKind, *Message) {
 }
 
 // mayBeFrame is a cheap test that sorts out nearly every frame of a live
-// application before parseFrame has to look.
+// application before parseFrame has to look. A `\u` may spell any name.
 func mayBeFrame(p []byte) bool {
-	return len(p) > 0 && (bytes.Contains(p, []byte(`"rediskey"`)) || bytes.Contains(p, []byte(`authenticate"`)))
+	return bytes.Contains(p, []byte(`"rediskey"`)) || bytes.Contains(p, []byte(`authenticate"`)) || bytes.Contains(p, []byte(`\u`))
 }
 
 func jsonString(raw json.RawMessage) (string, bool) {
