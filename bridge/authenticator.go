@@ -121,6 +121,14 @@ func (c chain) Traits() Traits {
 	return all
 }
 
+func (c chain) Feeds() []Feed {
+	var all []Feed
+	for _, a := range c {
+		all = append(all, FeedsOf(a)...)
+	}
+	return all
+}
+
 func (c chain) validate() error {
 	if len(c) == 0 {
 		return errors.New("bridge: First without an authenticator lets nobody in; give it at least one")

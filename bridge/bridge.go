@@ -23,10 +23,15 @@ type Bridge struct {
 	guardOrigin bool
 	upgrader    websocket.Upgrader
 	index       *index
+	closers     closers
 	pending     atomic.Int64
+
+	ctx  context.Context // ends when the service has drained
+	stop context.CancelFunc
 }
 
-// New returns the hook over an authenticator. Options may be nil. It refuses
+// New returns the hook over an authenticator, and begins to follow what its
+// stores report, until [Bridge.Shutdown]. Options may be nil. It refuses
 // options that are unsafe or that make no sense, and says what to write
 // instead.
 func New(a Authenticator, opts *Options) (*Bridge, error) {
@@ -37,7 +42,8 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a), index: newIndex()}
+	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a)}
+	b.index = newIndex(b)
 	for _, s := range o.AllowedOrigins {
 		p, err := parseOriginPattern(s)
 		if err != nil {
@@ -55,6 +61,10 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 		ReadBufferSize:   1024,
 		WriteBufferSize:  1024,
 		WriteBufferPool:  &sync.Pool{},
+	}
+	b.ctx, b.stop = context.WithCancel(context.Background())
+	for _, s := range b.index.addSources(FeedsOf(a)) {
+		go b.follow(b.ctx, s)
 	}
 	return b, nil
 }
@@ -171,9 +181,10 @@ func (b *Bridge) Len() int {
 // all are gone, or ctx's error when its time is over. [http.Server.Shutdown]
 // does not know of upgraded connections; call both.
 func (b *Bridge) Shutdown(ctx context.Context) error {
+	defer b.stop()
 	left, gone := b.index.drain()
 	for _, l := range left {
-		go l.end(&EndError{Code: CodeDraining}) // a peer that does not read delays no other
+		l.end(&EndError{Code: CodeDraining})
 	}
 	select {
 	case <-gone:

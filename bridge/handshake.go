@@ -16,6 +16,7 @@ type Handshake struct {
 	Message *Message
 
 	bind func(Binding)
+	load func(context.Context, Binding) (*Identity, error)
 }
 
 // Message is an authentication message in the plain JSON dialect:
@@ -51,6 +52,10 @@ type Binding struct {
 	// session's key in it; never empty.
 	Key string
 
+	// Feed is the name of the [Feed] that tells of the session's changes; ""
+	// for none.
+	Feed string
+
 	// Reload reads the session again and returns the identity that it holds
 	// now, with the errors of [Authenticator].
 	Reload func(ctx context.Context) (*Identity, error)
@@ -66,4 +71,14 @@ func (h *Handshake) Bind(b Binding) {
 	if h.bind != nil {
 		h.bind(b)
 	}
+}
+
+// Load binds a session and returns the identity that Reload gives, or one that
+// it gave before if the session is known not to have changed since. It is Bind
+// and Reload in one for the authenticator that has a single session to read.
+func (h *Handshake) Load(ctx context.Context, b Binding) (*Identity, error) {
+	if h.load == nil {
+		return b.Reload(ctx)
+	}
+	return h.load(ctx, b)
 }

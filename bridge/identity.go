@@ -30,6 +30,9 @@ type Identity struct {
 	// Key is the key of the [Binding] that this identity was read under;
 	// empty if it can't be looked up again.
 	Key string
+
+	// Size is about how many bytes the session takes, for the cache's account.
+	Size int
 }
 
 // Values gives read access to a decoded session. Implementations are safe for

@@ -29,12 +29,15 @@ type life struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	identity atomic.Pointer[Identity] // nil while pending
+	dirty    atomic.Bool              // a bound session changed since authenticate began to read
 
 	mu       sync.Mutex
 	over     bool
 	bindings []Binding
 	look     *time.Timer     // fires when the identity must be looked at again
+	held     time.Time       // when the identity was learnt
 	stale    time.Time       // since when looking has failed; zero if it has not
+	failure  error           // how it failed last
 	shut     func(*EndError) // tells the transport; nil if there is none
 }
 
@@ -58,8 +61,18 @@ func (l *life) bind(n Binding) {
 		return
 	}
 	l.bindings = append(l.bindings, n)
-	l.b.index.bind(n.Key, l)
+	l.b.index.bind(n, l)
 }
+
+// load binds a session and reads it.
+func (l *life) load(ctx context.Context, n Binding) (*Identity, error) {
+	l.bind(n)
+	return l.b.index.read(ctx, n)
+}
+
+// changed notes that a bound session changed, perhaps after it was read and
+// before it was committed.
+func (l *life) changed() { l.dirty.Store(true) }
 
 // unbindExcept releases the sessions that the identity was not read from.
 // The caller holds l.mu.
@@ -85,17 +98,28 @@ func (l *life) attach(shut func(*EndError)) {
 }
 
 // authenticate asks the bridge's authenticator and, on success, commits the
-// identity. After a failure no session stays bound that was not before.
-func (l *life) authenticate(ctx context.Context, h *Handshake) error {
-	h.bind = l.bind
-	id, err := authenticate(ctx, l.b.auth, h)
-	h.bind = nil
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err == nil {
-		err = l.commit(id)
+// identity, unless a session changed, or a change may have been missed, since
+// it was read: then it asks again. After a failure no session stays bound that
+// was not before.
+func (l *life) authenticate(ctx context.Context, h *Handshake) (err error) {
+	h.bind, h.load = l.bind, l.load
+	defer func() { h.bind, h.load = nil, nil }()
+	for range maxReads {
+		l.dirty.Store(false)
+		epoch := l.b.index.currentEpoch()
+		var id *Identity
+		if id, err = authenticate(ctx, l.b.auth, h); err == nil {
+			var again bool
+			if again, err = l.commitIfClean(id, epoch); again {
+				err = errRestless
+				continue
+			}
+		}
+		break
 	}
 	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		key := ""
 		if old := l.identity.Load(); old != nil {
 			key = old.Key
@@ -103,6 +127,17 @@ func (l *life) authenticate(ctx context.Context, h *Handshake) error {
 		l.unbindExcept(key)
 	}
 	return err
+}
+
+// commitIfClean commits an identity that was read in epoch. It reports again
+// if what was read may have changed.
+func (l *life) commitIfClean(id *Identity, epoch uint64) (again bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id.Key != "" && (l.dirty.Load() || epoch != l.b.index.currentEpoch()) {
+		return true, nil
+	}
+	return false, l.commit(id)
 }
 
 var (
@@ -136,7 +171,7 @@ func (l *life) commit(id *Identity) error {
 // hold makes id the identity. The caller holds l.mu.
 func (l *life) hold(id *Identity) {
 	l.identity.Store(id)
-	l.stale = time.Time{}
+	l.held, l.stale = time.Now(), time.Time{}
 	l.unbindExcept(id.Key)
 	l.schedule(id)
 }
@@ -147,7 +182,7 @@ func (l *life) schedule(id *Identity) {
 	if !id.Expires.IsZero() {
 		d = max(time.Until(id.Expires), minLook)
 	}
-	if sweep := l.b.opts.Sweep; sweep > 0 && l.reload(id) != nil {
+	if sweep := l.b.index.sweep(id.Key); sweep > 0 && l.reload(id) != nil {
 		// Spread, so that connections made together are not read together.
 		sweep -= rand.N(sweep/4 + 1)
 		if d == 0 || sweep < d {
@@ -181,42 +216,50 @@ func (l *life) reload(id *Identity) func(context.Context) (*Identity, error) {
 	return nil
 }
 
-// lookAgain finds out whether the identity still holds.
+// lookAgain has it found out whether the identity still holds.
 func (l *life) lookAgain() {
-	began := time.Now()
-	timeout := reloadTimeout
 	l.mu.Lock()
 	id := l.identity.Load()
 	reload := l.reload(id)
-	expired := id.expired(began)
+	expired := id.expired(time.Now())
 	if reload == nil && !expired {
 		l.schedule(id) // authenticated anew as the timer fired
 	}
+	var away *EndError
 	if !l.stale.IsZero() {
-		timeout = min(timeout, l.b.opts.MaxStale-began.Sub(l.stale))
+		if rest := l.b.opts.MaxStale - time.Since(l.stale); rest > 0 {
+			l.arm(rest) // the look may take longer
+		} else {
+			away = &EndError{Code: CodeUnavailable, Err: l.failure}
+		}
 	}
 	l.mu.Unlock()
-	if reload == nil {
-		if expired {
-			l.end(&EndError{Code: id.expiredCode()})
-		}
-		return
+	switch {
+	case away != nil:
+		l.end(away)
+	case reload != nil:
+		l.b.index.check(id.Key)
+	case expired:
+		l.end(&EndError{Code: id.expiredCode()})
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, timeout)
-	defer cancel()
-	fresh, err := authenticate(ctx, reloader(reload), nil)
-	if e := l.judge(id, began, fresh, err); e != nil {
+}
+
+// judge draws the conclusion of a look at a session that began then.
+func (l *life) judge(key string, began time.Time, fresh *Identity, err error) {
+	if e := l.verdict(key, began, fresh, err); e != nil {
 		l.end(e)
 	}
 }
 
-// judge draws the conclusion of a look at id's session that began then. It
-// returns why the life must end, or nil.
-func (l *life) judge(id *Identity, began time.Time, fresh *Identity, err error) *EndError {
+// verdict returns why the life must end, or nil.
+func (l *life) verdict(key string, began time.Time, fresh *Identity, err error) *EndError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	id := l.identity.Load()
 	switch {
-	case l.identity.Load() != id:
+	case l.over || id == nil || id.Key != key:
+		return nil // not of this session any more, or not yet
+	case l.held.After(began):
 		// Authenticated anew meanwhile, perhaps by a reading older than this
 		// one, so what it has just found must be looked for again.
 		l.arm(minLook)
@@ -241,6 +284,7 @@ func (l *life) judge(id *Identity, began time.Time, fresh *Identity, err error) 
 	if l.stale.IsZero() {
 		l.stale = began
 	}
+	l.failure = err
 	wait := l.b.opts.MaxStale - time.Since(l.stale)
 	if wait <= 0 {
 		return &EndError{Code: CodeUnavailable, Err: err}
@@ -251,7 +295,16 @@ func (l *life) judge(id *Identity, began time.Time, fresh *Identity, err error) 
 
 type reloader func(context.Context) (*Identity, error)
 
-func (f reloader) Authenticate(ctx context.Context, _ *Handshake) (*Identity, error) { return f(ctx) }
+// Authenticate turns a panic into an error: it may run where nobody else would
+// catch it, and others may wait for it.
+func (f reloader) Authenticate(ctx context.Context, _ *Handshake) (_ *Identity, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+	}()
+	return f(ctx)
+}
 
 func (id *Identity) expiredCode() Code {
 	if id.Claims != nil {
@@ -260,7 +313,8 @@ func (id *Identity) expiredCode() Code {
 	return CodeSessionExpired
 }
 
-// end ends the life from this side, for a reason that the client is told.
+// end ends the life from this side, for a reason that the client is told. It
+// does not wait for the client.
 func (l *life) end(e *EndError) {
 	if !l.release(e) {
 		return
@@ -277,7 +331,7 @@ func (l *life) end(e *EndError) {
 	shut := l.shut
 	l.mu.Unlock()
 	if shut != nil {
-		shut(e)
+		l.b.closers.add(func() { shut(e) })
 	}
 }
 

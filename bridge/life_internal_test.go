@@ -22,8 +22,10 @@ func (x *index) keys() []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var keys []string
-	for k := range x.byKey {
-		keys = append(keys, k)
+	for k, e := range x.entries {
+		if len(e.lives) > 0 {
+			keys = append(keys, k)
+		}
 	}
 	slices.Sort(keys)
 	return keys
@@ -227,8 +229,7 @@ func TestLookOvertakenByReauthentication(t *testing.T) {
 			h.Bind(Binding{Key: "anns", Reload: func(context.Context) (*Identity, error) { return nil, ErrNoCredential }})
 			return &Identity{User: "ann", Key: "anns"}, nil
 		}))
-		old := &Identity{User: "ann", Key: "anns"}
-		if e := l.judge(old, time.Now(), nil, ErrNoCredential); e != nil {
+		if e := l.verdict("anns", time.Now().Add(-time.Millisecond), nil, ErrNoCredential); e != nil {
 			t.Errorf("ended by a look at an identity that is no more: %v", e)
 		}
 		<-time.After(time.Second)

@@ -94,15 +94,15 @@ func TestSweep(t *testing.T) {
 					if err := context.Cause(c.Context()); err != nil {
 						t.Errorf("ended: %v", err)
 					}
-					if n := s.reads(); n < 20 || n > 28 {
-						t.Errorf("the session was read %d times in 10m, want once in 22.5s to 30s", n)
+					if n := s.reads(); n < 60 || n > 82 {
+						t.Errorf("the session was read %d times in 10m, want once in 7.5s to 10s", n)
 					}
 					return
 				}
 				client.expect(tt.event)
 				client.closes(tt.code)
-				if d := time.Since(start); d > 30*time.Second {
-					t.Errorf("ended after %v, want 30s at most", d)
+				if d := time.Since(start); d > 10*time.Second {
+					t.Errorf("ended after %v, want 10s at most", d)
 				}
 			})
 		})

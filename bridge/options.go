@@ -57,9 +57,16 @@ type Options struct {
 	// loses its connection. Default 10 s.
 	WriteTimeout time.Duration
 
-	// Sweep is how often the session of a live connection is read again.
-	// Default 30 s; negative: never.
+	// Sweep is how often the session of a live connection is read again
+	// although no change of it was reported. Default 5 min where the store
+	// reports changes, 10 s where it does not; negative: never.
 	Sweep time.Duration
+
+	// CacheBytes bounds the memory for identities whose session has not
+	// changed since it was read, so that the next handshake with it needs no
+	// store. They are used only while the store reports changes. Default
+	// 32 MiB; negative: none.
+	CacheBytes int64
 
 	// MaxStale is how long a connection stays when it is time to look at its
 	// session again and the store cannot be reached; a store that does not
@@ -96,8 +103,8 @@ func (o *Options) withDefaults() (Options, error) {
 		setDefault("ReadLimit", &c.ReadLimit, 1<<20),
 		setDefault("WriteTimeout", &c.WriteTimeout, 10*time.Second),
 		setDefault("RetryAfter", &c.RetryAfter, 5*time.Second))
-	if c.Sweep == 0 {
-		c.Sweep = 30 * time.Second
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 32 << 20
 	}
 	if c.MaxStale == 0 {
 		c.MaxStale = 30 * time.Second

@@ -1,0 +1,103 @@
+package bridge
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// maxWorkers is how many sessions are looked at again at once.
+	maxWorkers = 32
+	// checkInterval is how soon after a look at a session the next may
+	// begin, however often an application writes it.
+	checkInterval = 10 * time.Millisecond
+)
+
+// check looks at a session again, once for all its connections.
+func (x *index) check(key string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e := x.entries[key]; e != nil {
+		x.enqueue(e)
+	}
+}
+
+// enqueue lets a worker look at a session again. The caller holds x.mu.
+func (x *index) enqueue(e *entry) {
+	switch {
+	case e.checking:
+		e.again = true
+		return
+	case e.queued:
+		return
+	}
+	e.queued = true
+	if wait := checkInterval - time.Since(e.checked); wait > 0 {
+		time.AfterFunc(wait, func() {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.push(e.key)
+		})
+		return
+	}
+	x.push(e.key)
+}
+
+// push appends to the queue. The caller holds x.mu.
+func (x *index) push(key string) {
+	x.queue = append(x.queue, key)
+	if x.workers < maxWorkers {
+		x.workers++
+		go x.work()
+	}
+}
+
+// work looks at sessions until the queue is empty.
+func (x *index) work() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for len(x.queue) > 0 {
+		key := x.queue[0]
+		x.queue = x.queue[1:]
+		if e := x.entries[key]; e != nil {
+			x.look(e)
+		}
+	}
+	x.queue = nil // the array has been walked through
+	x.workers--
+}
+
+// look reads a session and judges its connections. The caller holds x.mu,
+// which is released meanwhile.
+func (x *index) look(e *entry) {
+	e.queued, e.checking = false, true
+	n := Binding{Key: e.key, Reload: e.reload}
+	var fresh *Identity
+	var err error
+	var began time.Time
+	for {
+		e.again = false
+		began = time.Now()
+		e.checked = began
+		if len(e.lives) == 0 || e.reload == nil {
+			break
+		}
+		x.mu.Unlock()
+		fresh, err = x.read(context.Background(), n)
+		x.mu.Lock()
+		if !e.again {
+			break
+		}
+	}
+	e.checking = false
+	lives := make([]*life, 0, len(e.lives))
+	for l := range e.lives {
+		lives = append(lives, l)
+	}
+	x.tidy(e)
+	x.mu.Unlock()
+	for _, l := range lives {
+		l.judge(e.key, began, fresh, err)
+	}
+	x.mu.Lock()
+}
