@@ -618,11 +618,12 @@ func TestLogoutEndsSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bridge.New(auth, &bridge.Options{Sweep: 100 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	b, err := bridge.New(auth, &bridge.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cause := make(chan error, 1)
+	t.Cleanup(func() { _ = b.Shutdown(context.Background()) })
 	srv := httptest.NewServer(b.Handler(func(c *bridge.Conn) {
 		<-c.CloseRead().Done()
 		cause <- context.Cause(c.Context())

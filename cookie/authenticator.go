@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
@@ -14,7 +15,10 @@ import (
 type Authenticator struct {
 	store stores.Store
 	stack Stack
+	feed  string // names the authenticator in keys of bindings
 }
+
+var authenticators atomic.Int64
 
 // New returns an authenticator for a stack whose sessions are in a store. The
 // store may be nil for a stack that keeps them in the cookie.
@@ -28,7 +32,29 @@ func New(store stores.Store, stack Stack) (*Authenticator, error) {
 	if stack.FindUser == nil {
 		stack.FindUser = stores.UserID
 	}
-	return &Authenticator{store: store, stack: stack}, nil
+	a := &Authenticator{store: store, stack: stack}
+	if store != nil {
+		// Two stacks may read one session differently, so the name is not the
+		// store's alone.
+		a.feed = fmt.Sprintf("%s/%s-%d", store.Name(), stack.Name, authenticators.Add(1))
+	}
+	return a, nil
+}
+
+// Feeds implements [bridge.FeedsOf]: the store's changes, if it reports them.
+func (a *Authenticator) Feeds() []bridge.Feed {
+	w, ok := a.store.(stores.Watchable)
+	if !ok {
+		return nil
+	}
+	return []bridge.Feed{{
+		Name:     a.feed,
+		Store:    a.store.Name(),
+		Prefixes: append([]string{a.stack.Keyspace.Prefix}, a.stack.Keyspace.Alternatives...),
+		Follow: func(ctx context.Context, prefixes []string, f bridge.Follower) error {
+			return w.Watch(ctx, prefixes, f)
+		},
+	}}
 }
 
 // Traits implements [bridge.TraitsOf]: a cookie is ambient.
@@ -43,13 +69,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, h *bridge.Handshake) (
 		return nil, a.noCredential(errors.New("reads no messages"))
 	}
 	opened, err := a.stack.Opener.Open(JarOf(h.Request), a.stack.Cookie)
-	switch {
-	case errors.Is(err, ErrNoCookie):
+	if errors.Is(err, ErrNoCookie) {
 		return nil, a.noCredential(err)
-	case err == nil && opened.Signed:
-		err = stores.CheckSigned(opened.ID)
-	case err == nil:
-		err = a.stack.Keyspace.ID.Check(opened.ID)
+	}
+	if err == nil {
+		err = a.check(opened)
 	}
 	if err != nil {
 		return nil, a.reject(err)
@@ -57,8 +81,29 @@ func (a *Authenticator) Authenticate(ctx context.Context, h *bridge.Handshake) (
 	if opened.Value != nil {
 		return a.identity("", stores.Record{Found: true, Value: opened.Value, TTL: -1})
 	}
-	a.bind(h, opened.ID)
+	n := a.bindings(opened.ID)
+	if len(n) == 1 {
+		return h.Load(ctx, n[0])
+	}
+	for _, b := range n {
+		h.Bind(b)
+	}
 	return a.load(ctx, opened.ID)
+}
+
+var errUnsignedValue = errors.New("the cookie holds a session that nothing vouches for")
+
+// check refuses what a client may have made up itself.
+func (a *Authenticator) check(o Opened) error {
+	switch {
+	case o.Value != nil && !o.Signed:
+		return errUnsignedValue
+	case o.Value != nil:
+		return nil
+	case o.Signed:
+		return stores.CheckSigned(o.ID)
+	}
+	return a.stack.Keyspace.ID.Check(o.ID)
 }
 
 func (a *Authenticator) noCredential(err error) error {
@@ -70,14 +115,17 @@ func (a *Authenticator) reject(err error) error {
 }
 
 // bindingKey names a session uniquely in the process.
-func (a *Authenticator) bindingKey(k stores.Key) string { return a.store.Name() + "/" + k.String() }
+func (a *Authenticator) bindingKey(k stores.Key) string { return a.feed + "/" + k.String() }
 
-// bind registers the handshake under each key that the session may have.
-func (a *Authenticator) bind(h *bridge.Handshake, id string) {
+// bindings are those of each key that the session may have.
+func (a *Authenticator) bindings(id string) []bridge.Binding {
 	reload := func(ctx context.Context) (*bridge.Identity, error) { return a.load(ctx, id) }
-	for _, k := range a.stack.Keyspace.Keys(id) {
-		h.Bind(bridge.Binding{Key: a.bindingKey(k), Reload: reload})
+	keys := a.stack.Keyspace.Keys(id)
+	all := make([]bridge.Binding, len(keys))
+	for i, k := range keys {
+		all[i] = bridge.Binding{Key: a.bindingKey(k), Feed: a.feed, Reload: reload}
 	}
+	return all
 }
 
 // load reads the session and finds its user.
@@ -104,5 +152,5 @@ func (a *Authenticator) identity(key string, r stores.Record) (*bridge.Identity,
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", a.stack.Name, err)
 	}
-	return &bridge.Identity{User: user, Via: a.stack.Name, Expires: session.Expires, Session: session, Key: key}, nil
+	return &bridge.Identity{User: user, Via: a.stack.Name, Expires: session.Expires, Session: session, Key: key, Size: len(r.Value)}, nil
 }

@@ -35,7 +35,7 @@ func RedisKey(stacks ...*Authenticator) (*KeyAuthenticator, error) {
 		if a == nil {
 			return nil, errors.New("cookie: an authenticator is nil; was the error of New checked?")
 		}
-		if a.store == nil {
+		if a.store == nil || holdsSession(a.stack.Opener) {
 			return nil, fmt.Errorf("cookie: %s keeps its sessions in the cookie; there is nothing that a session id could name", a.stack.Name)
 		}
 		if seen[a.stack.Name] {
@@ -44,6 +44,15 @@ func RedisKey(stacks ...*Authenticator) (*KeyAuthenticator, error) {
 		seen[a.stack.Name] = true
 	}
 	return &KeyAuthenticator{stacks: append([]*Authenticator(nil), stacks...)}, nil
+}
+
+// Feeds implements [bridge.FeedsOf]: those of the stacks.
+func (k *KeyAuthenticator) Feeds() []bridge.Feed {
+	var all []bridge.Feed
+	for _, a := range k.stacks {
+		all = append(all, a.Feeds()...)
+	}
+	return all
 }
 
 // Traits implements [bridge.TraitsOf]: the credential is a message.
@@ -72,7 +81,9 @@ func (k *KeyAuthenticator) Authenticate(ctx context.Context, h *bridge.Handshake
 		return nil, bridge.Reject(bridge.CodeInvalidSession, "the session is unknown, over, or nobody is logged in to it", fmt.Errorf("rediskey: %w", err))
 	}
 	for _, a := range candidates {
-		a.bind(h, m.SessionID)
+		for _, b := range a.bindings(m.SessionID) {
+			h.Bind(b)
+		}
 	}
 	records, err := fetchAll(ctx, candidates, m.SessionID)
 	if err != nil {

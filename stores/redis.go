@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,6 +21,9 @@ type RedisOptions struct {
 	// set, which is the cheaper way. Without, the store stops waiting and
 	// leaves the client to its own timeouts.
 	Timeout time.Duration
+
+	// Watch says how changes are learnt; see [Redis.Watch].
+	Watch WatchOptions
 }
 
 // Redis is a [Store] over any go-redis client: single, sentinel, cluster or
@@ -26,6 +31,7 @@ type RedisOptions struct {
 type Redis struct {
 	client  redis.UniversalClient
 	timeout time.Duration
+	watch   WatchOptions
 	direct  bool // the client obeys a context's deadline
 	name    string
 }
@@ -39,15 +45,15 @@ func NewRedis(client redis.UniversalClient, opts *RedisOptions) (*Redis, error) 
 	if opts != nil {
 		o = *opts
 	}
-	switch {
-	case client == nil:
+	switch v := reflect.ValueOf(client); {
+	case !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil():
 		return nil, errors.New("stores: the Redis client is nil")
 	case o.Timeout < 0:
 		return nil, errors.New("stores: Timeout is negative; leave it zero for 1 s")
 	case o.Timeout == 0:
 		o.Timeout = time.Second
 	}
-	s := &Redis{client: client, timeout: o.Timeout, name: fmt.Sprintf("redis-%d", redisStores.Add(1))}
+	s := &Redis{client: client, timeout: o.Timeout, watch: o.Watch, name: fmt.Sprintf("redis-%d", redisStores.Add(1))}
 	switch c := client.(type) {
 	case *redis.Client:
 		s.direct = c.Options().ContextTimeoutEnabled
@@ -62,7 +68,9 @@ func NewRedis(client redis.UniversalClient, opts *RedisOptions) (*Redis, error) 
 // Name returns a name that is unique in the process.
 func (s *Redis) Name() string { return s.name }
 
-// Fetch implements [Store]. Values longer than [MaxValue] are not transferred.
+// Fetch implements [Store], with one pipeline of GETRANGE or HGETALL, and PTTL.
+// Of a string that is longer than [MaxValue], no more than that is transferred;
+// a hash is, before it is refused.
 func (s *Redis) Fetch(ctx context.Context, keys ...Key) ([]Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -82,7 +90,7 @@ func (s *Redis) Fetch(ctx context.Context, keys ...Key) ([]Record, error) {
 	case a := <-done:
 		return a.records, a.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("stores: Redis did not answer within %v: %w", s.timeout, ctx.Err())
+		return nil, fmt.Errorf("stores: waiting for Redis: %w", ctx.Err())
 	}
 }
 
@@ -104,10 +112,10 @@ func (s *Redis) fetch(ctx context.Context, keys []Key) ([]Record, error) {
 		} else {
 			lookups[i].value = pipe.GetRange(ctx, name, 0, MaxValue)
 		}
-		lookups[i].ttl = pipe.Do(ctx, "PTTL", name) // PTTL of go-redis hides the difference between -1 and -2
+		lookups[i].ttl = pipe.Do(ctx, "PTTL", name) // go-redis' own PTTL overflows after 292 years
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !isWrongType(err) {
-		return nil, fmt.Errorf("stores: reading from Redis: %w", err)
+		return nil, readError(err)
 	}
 	records := make([]Record, len(keys))
 	for i, l := range lookups {
@@ -127,20 +135,32 @@ func (s *Redis) fetch(ctx context.Context, keys []Key) ([]Record, error) {
 		case isWrongType(err):
 			records[i] = Record{Found: true, Err: ErrWrongType}
 		case err != nil:
-			return nil, fmt.Errorf("stores: reading from Redis: %w", err)
+			return nil, readError(err)
 		case ttlErr != nil:
-			return nil, fmt.Errorf("stores: reading from Redis: %w", ttlErr)
+			return nil, readError(ttlErr)
 		case ms == -2:
 		case size > MaxValue:
 			records[i] = Record{Found: true, Err: ErrTooLarge}
 		default:
-			if ms >= 0 {
+			if ms >= 0 && ms <= maxMillis {
 				r.TTL = time.Duration(ms) * time.Millisecond
 			}
 			records[i] = r
 		}
 	}
 	return records, nil
+}
+
+// maxMillis is the longest lifetime that a Duration holds, 292 years.
+const maxMillis = math.MaxInt64 / int64(time.Millisecond)
+
+// readError leaves out the arguments that Redis repeats when it refuses a
+// command as unknown: the session's id is among them.
+func readError(err error) error {
+	if text, _, ok := strings.Cut(err.Error(), ", with args"); ok {
+		return errors.New("stores: reading from Redis: " + text)
+	}
+	return fmt.Errorf("stores: reading from Redis: %w", err)
 }
 
 func isWrongType(err error) bool {

@@ -1,0 +1,132 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// WatchMode is how changes in Redis are learnt.
+type WatchMode string
+
+// The modes of [WatchOptions].
+const (
+	// WatchAuto takes the first of the others that the server allows.
+	WatchAuto WatchMode = ""
+
+	// WatchTracking is CLIENT TRACKING in broadcast mode: every change of a
+	// key under the watched prefixes is reported, flushes and renames too. It
+	// costs Redis some microseconds for each write and service.
+	WatchTracking WatchMode = "tracking"
+
+	// WatchKeyEvents is keyspace notifications, which must be enabled in the
+	// server: notify-keyspace-events with K, g, $, x and e, "KA" say. A flush
+	// is not reported, so it is found only by sweeps.
+	WatchKeyEvents WatchMode = "keyevents"
+
+	// WatchSweep is no push at all: sessions are read again from time to time.
+	WatchSweep WatchMode = "sweep"
+)
+
+// WatchOptions configure [Redis.Watch]. The zero value is the default.
+type WatchOptions struct {
+	// Mode is how changes are learnt. Default WatchAuto.
+	Mode WatchMode
+
+	// Heartbeat is how often the connection that reports changes is tried;
+	// if two go unanswered it is taken to be lost. Default 500 ms.
+	Heartbeat time.Duration
+
+	// Logger gets a line when watching begins, is lost, and begins again.
+	// Default slog.Default().
+	Logger *slog.Logger
+}
+
+// WatchHandler is told what happens to the watched keys. The methods are called
+// one after the other for each Redis node, but concurrently for several nodes,
+// and must not block for long.
+type WatchHandler interface {
+	// Changed: these keys may have changed, or be gone: read them again.
+	Changed(keys []string)
+
+	// Alive: everything that happened until now was reported, and this holds
+	// until then.
+	Alive(until time.Time)
+
+	// Lost: from now on changes may be missed.
+	Lost(reason error)
+
+	// Restored: from now on changes are reported again. What happened since
+	// the last Lost, or before the first Restored, is not known: read
+	// everything again.
+	Restored()
+}
+
+const (
+	leaseBeats       = 3 // how many heartbeats an answer holds for
+	defaultHeartbeat = 500 * time.Millisecond
+	minWatchRetry    = 50 * time.Millisecond
+	maxWatchRetry    = 2 * time.Second
+	topologyInterval = time.Second
+	invalidations    = "__redis__:invalidate"
+)
+
+// Watchable is a [Store] that reports changes.
+type Watchable interface {
+	Store
+
+	// Watch reports changes of the keys under the prefixes until ctx ends,
+	// and then returns nil; or an error if the store cannot.
+	Watch(ctx context.Context, prefixes []string, h WatchHandler) error
+}
+
+// ErrNotWatchable says that the server allows none of the modes that were
+// asked for.
+var ErrNotWatchable = errors.New("stores: Redis does not report changes")
+
+// Watch reports changes of the keys under the prefixes until ctx ends, and
+// then returns nil. It returns an error that wraps [ErrNotWatchable] if the
+// server allows no push, or none is wanted.
+func (s *Redis) Watch(ctx context.Context, prefixes []string, h WatchHandler) error {
+	opts := s.watch
+	if opts.Heartbeat <= 0 {
+		opts.Heartbeat = defaultHeartbeat
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	w := &watch{opts: opts, prefixes: disjoint(prefixes), handler: h}
+	switch c := s.client.(type) {
+	case *redis.Client:
+		return w.node(ctx, *c.Options())
+	case *redis.ClusterClient:
+		return w.nodes(ctx, c.ForEachMaster)
+	case *redis.Ring:
+		return w.nodes(ctx, c.ForEachShard)
+	}
+	return fmt.Errorf("%w: the client is a %T, not a go-redis client, cluster or ring", ErrNotWatchable, s.client)
+}
+
+// disjoint drops prefixes that another one covers: Redis refuses overlaps.
+func disjoint(prefixes []string) []string {
+	sorted := slices.Compact(slices.Sorted(slices.Values(prefixes)))
+	var kept []string
+	for _, p := range sorted {
+		if len(kept) == 0 || !strings.HasPrefix(p, kept[len(kept)-1]) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+type watch struct {
+	opts     WatchOptions
+	prefixes []string
+	handler  WatchHandler
+}
