@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/sessionbridge/sessionbridge/stores/php"
@@ -11,6 +12,11 @@ import (
 func PHP(h php.Handler) Codec { return phpCodec{h} }
 
 type phpCodec struct{ handler php.Handler }
+
+func (c phpCodec) validate() error {
+	_, err := php.Decode(c.handler, nil)
+	return err
+}
 
 func (c phpCodec) Name() string { return string(c.handler) }
 
@@ -29,13 +35,38 @@ func (v phpValues) Lookup(path string) (any, bool) {
 	if !ok {
 		return nil, false
 	}
+	// Any copies the text of the whole session, whatever it returns.
+	switch at.Kind() {
+	case php.Null:
+		return nil, true
+	case php.Bool:
+		return at.Bool(), true
+	case php.Int:
+		return at.Int(), true
+	case php.Float:
+		return at.Float(), true
+	case php.String:
+		return at.Text(), true
+	}
 	return at.Any(), true
 }
 
+// AppendJSON appends the session as a JSON object; see
+// [php.Value.AppendSessionJSON].
+func (v phpValues) AppendJSON(dst []byte, limit int) ([]byte, error) {
+	return v.root.AppendSessionJSON(dst, limit)
+}
+
 func (v phpValues) Map() map[string]any {
-	m := make(map[string]any, v.root.Len())
-	for key, value := range v.root.All() {
-		m[key.String()] = value.Any()
+	switch session := v.root.Any().(type) {
+	case map[string]any:
+		return session
+	case []any:
+		m := make(map[string]any, len(session))
+		for i, value := range session {
+			m[strconv.Itoa(i)] = value
+		}
+		return m
 	}
-	return m
+	return map[string]any{}
 }

@@ -1,0 +1,27 @@
+package stores
+
+import "github.com/sessionbridge/sessionbridge/stores/php"
+
+// codeIgniterID is an id of at least 160 bits, as CodeIgniter makes PHP's
+// (CI_Session::_configure_sid_length): 40 of 0-9a-f, 32 of 0-9a-v, or 27 of 64
+// characters, or more if session.sid_length says so. CodeIgniter 4.7 has 32
+// hexadecimal digits.
+var codeIgniterID = IDRule{Min: 27, Max: 256, Chars: alphanum + ",-"}
+
+// CodeIgniter3Keyspace is CodeIgniter 3's redis driver: "ci_session:" and the
+// id, written by session.serialize_handler php.
+func CodeIgniter3Keyspace() Keyspace {
+	return Keyspace{Prefix: "ci_session:", ID: codeIgniterID, Codec: PHP(php.HandlerPHP)}
+}
+
+// CodeIgniter4Keyspace is CodeIgniter 4's RedisHandler for a cookie of the
+// given name: "ci_session:", since 4.4 the cookie's name and a colon, and the
+// id, written by session.serialize_handler php.
+func CodeIgniter4Keyspace(cookieName string) Keyspace {
+	return Keyspace{
+		Prefix:       "ci_session:" + cookieName + ":",
+		Alternatives: []string{"ci_session:"},
+		ID:           codeIgniterID,
+		Codec:        PHP(php.HandlerPHP),
+	}
+}
