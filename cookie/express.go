@@ -22,14 +22,14 @@ func ExpressSigned(secrets ...string) Opener {
 	o := &expressSigned{secrets: slices.Clone(secrets)}
 	for _, s := range secrets {
 		key := []byte(s)
-		o.macs = append(o.macs, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
+		o.signers = append(o.signers, &sync.Pool{New: func() any { return &expressSigner{mac: hmac.New(sha256.New, key)} }})
 	}
 	return o
 }
 
 type expressSigned struct {
 	secrets []string
-	macs    []*sync.Pool // of hash.Hash, one for each secret
+	signers []*sync.Pool // of *expressSigner, one for each secret
 }
 
 var (
@@ -39,20 +39,20 @@ var (
 
 func (o *expressSigned) Validate() error {
 	if len(o.secrets) == 0 {
-		return errors.New(`cookie: no secret; give the one of the application's session({secret: …})`)
+		return errors.New("no secret; give the one of the application's session({secret: …})")
 	}
 	if slices.Contains(o.secrets, "") {
-		return errors.New("cookie: an empty secret signs for anybody; is an environment variable unset?")
+		return errors.New("an empty secret signs for anybody; is an environment variable unset?")
 	}
 	return nil
 }
 
 func (o *expressSigned) Open(jar Jar, name string) (Opened, error) {
-	value, ok := jar.Get(name)
-	if !ok || value == "" {
+	value, _ := jar.Get(name)
+	if value = unquote(value); value == "" {
 		return Opened{}, noCookie(name)
 	}
-	signed, ok := strings.CutPrefix(decodeURIComponent(unquote(value)), "s:")
+	signed, ok := strings.CutPrefix(decodeURIComponent(fromLatin1(value)), "s:")
 	if !ok {
 		return Opened{}, errUnsigned
 	}
@@ -61,25 +61,33 @@ func (o *expressSigned) Open(jar Jar, name string) (Opened, error) {
 		return Opened{}, errNoDot
 	}
 	id, signature := signed[:dot], signed[dot+1:]
-	for _, pool := range o.macs {
-		if checkMAC(pool, id, signature) {
+	idBytes, sent := []byte(id), []byte(signature)
+	for _, pool := range o.signers {
+		s := pool.Get().(*expressSigner)
+		// Compared as text: a decoder would accept padding and non-canonical
+		// last bits that the stack refuses.
+		ok := hmac.Equal(s.sign(idBytes), sent)
+		pool.Put(s)
+		if ok {
 			return Opened{ID: id, Signed: true}, nil
 		}
 	}
-	return Opened{}, fmt.Errorf("the signature fits none of %d secrets", len(o.macs))
+	return Opened{}, fmt.Errorf("the signature fits none of %d secrets", len(o.signers))
 }
 
-// checkMAC compares the signatures as text: a decoder would accept padding and
-// non-canonical last bits that the stack refuses.
-func checkMAC(pool *sync.Pool, id, signature string) bool {
-	mac := pool.Get().(hash.Hash)
-	defer pool.Put(mac)
-	mac.Reset()
-	_, _ = mac.Write([]byte(id)) // a hash never fails
-	var sum [sha256.Size]byte
-	var text [43]byte
-	base64.RawStdEncoding.Encode(text[:], mac.Sum(sum[:0]))
-	return hmac.Equal(text[:], []byte(signature))
+// expressSigner signs with one secret, and has room for what it needs.
+type expressSigner struct {
+	mac  hash.Hash
+	sum  [sha256.Size]byte
+	text [43]byte
+}
+
+// sign returns an id's signature, until the next is made.
+func (s *expressSigner) sign(id []byte) []byte {
+	s.mac.Reset()
+	_, _ = s.mac.Write(id) // a hash never fails
+	base64.RawStdEncoding.Encode(s.text[:], s.mac.Sum(s.sum[:0]))
+	return s.text[:]
 }
 
 // decodeURIComponent decodes as the npm package cookie does: what is not well
@@ -95,10 +103,30 @@ func decodeURIComponent(s string) string {
 	return decoded
 }
 
-// unquote drops the quotes around a value, as the npm package cookie does.
+// unquote drops the quotes around a value, as the npm package cookie does: a
+// single quote mark is both of them.
 func unquote(s string) string {
-	if len(s) >= 2 && s[0] == '"' {
+	if s == `"` {
+		return ""
+	}
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
 		return s[1 : len(s)-1]
 	}
 	return s
+}
+
+// fromLatin1 makes UTF-8 of a header: to Node, its bytes are Latin-1.
+func fromLatin1(s string) string {
+	ascii := true
+	for i := range len(s) {
+		ascii = ascii && s[i] < utf8.RuneSelf
+	}
+	if ascii {
+		return s
+	}
+	b := make([]byte, 0, 2*len(s))
+	for i := range len(s) {
+		b = utf8.AppendRune(b, rune(s[i]))
+	}
+	return string(b)
 }

@@ -3,6 +3,7 @@ package cookie
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sessionbridge/sessionbridge/stores"
 )
@@ -29,7 +30,8 @@ type Stack struct {
 	User string
 
 	// FindUser finds the user's id in a session whose stack does not simply
-	// keep it at a path; it is given User. Nil: [stores.UserID].
+	// keep it at a path; it is given User. Its errors are those of
+	// [stores.UserID], which nil stands for.
 	FindUser func(v stores.Values, path string) (string, error)
 }
 
@@ -39,16 +41,18 @@ func (s *Stack) validate() error {
 		return errors.New("cookie: the stack has no Name")
 	case s.Cookie == "":
 		return fmt.Errorf("cookie: %s: the stack has no Cookie name", s.Name)
+	case strings.ContainsAny(s.Cookie, "=;, \t\r\n"):
+		return fmt.Errorf("cookie: %s: no cookie can be called %q", s.Name, s.Cookie)
 	case s.Opener == nil:
 		return fmt.Errorf("cookie: %s: the stack has no Opener", s.Name)
 	case s.User == "" && s.FindUser == nil:
 		return fmt.Errorf("cookie: %s: the stack has no User path", s.Name)
 	}
 	if err := s.Opener.Validate(); err != nil {
-		return fmt.Errorf("%s: %w", s.Name, err)
+		return fmt.Errorf("cookie: %s: %w", s.Name, err)
 	}
 	if err := s.Keyspace.Validate(); err != nil {
-		return fmt.Errorf("%s: %w", s.Name, err)
+		return fmt.Errorf("cookie: %s: %w", s.Name, err)
 	}
 	return nil
 }
@@ -84,7 +88,7 @@ func Gorilla(cookieName string) Stack {
 	return Stack{
 		Name:     "go",
 		Cookie:   cookieName,
-		Opener:   Plain(),
+		Opener:   netHTTP{},
 		Keyspace: stores.GorillaKeyspace(),
 		User:     "user_id",
 	}

@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -15,13 +16,24 @@ import (
 //
 // Types of one's own in a session must be registered with [gob.Register], in
 // this process as in the one that wrote them. A type that is not makes the
-// whole session unreadable, never half of it.
+// whole session unreadable, never half of it. Scalars of such types, and what
+// marshals itself as text (a UUID, a time), are looked up as what they are.
+//
+// A value longer than 1 MiB cannot be decoded: gob recurses without a bound,
+// and a longer one could overflow the stack, which ends the process. Even so
+// gob "is not designed to be hardened against adversarial inputs" (its
+// documentation): once a map type is registered, a short value can make it
+// reserve any amount of memory. Let nobody else write to the sessions' Redis.
 func Gorilla(s redisstore.SessionSerializer) Codec {
 	if s == nil {
 		return gobCodec{"gob", redisstore.GobSerializer{}}
 	}
 	return gobCodec{fmt.Sprintf("%T", s), s}
 }
+
+const maxGob = 1 << 20
+
+var errGobTooLong = errors.New("it is longer than 1 MiB")
 
 type gobCodec struct {
 	name       string
@@ -31,6 +43,9 @@ type gobCodec struct {
 func (c gobCodec) Name() string { return c.name }
 
 func (c gobCodec) Decode(value []byte) (Values, time.Time, error) {
+	if len(value) > maxGob {
+		return nil, time.Time{}, errGobTooLong
+	}
 	s := sessions.Session{Values: map[any]any{}}
 	if err := c.serializer.Deserialize(value, &s); err != nil {
 		return nil, time.Time{}, err
@@ -57,11 +72,7 @@ func goMember(v reflect.Value, name string) (reflect.Value, bool) {
 	v = indirect(v)
 	switch v.Kind() {
 	case reflect.Map:
-		for it := v.MapRange(); it.Next(); {
-			if key, ok := keyName(it.Key()); ok && key == name {
-				return it.Value(), true
-			}
-		}
+		return mapMember(v, name)
 	case reflect.Struct:
 		if f, ok := v.Type().FieldByName(name); ok && f.IsExported() {
 			m, err := v.FieldByIndexErr(f.Index)
@@ -75,6 +86,21 @@ func goMember(v reflect.Value, name string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
+func mapMember(m reflect.Value, name string) (member reflect.Value, ok bool) {
+	if key := reflect.ValueOf(name); key.Type().AssignableTo(m.Type().Key()) {
+		if member = m.MapIndex(key); member.IsValid() {
+			return member, true
+		}
+	}
+	var best string
+	for it := m.MapRange(); it.Next(); {
+		if key, kind, is := keyName(it.Key()); is && key == name && (!ok || kind < best) {
+			member, best, ok = it.Value(), kind, true
+		}
+	}
+	return member, ok
+}
+
 func indirect(v reflect.Value) reflect.Value {
 	for v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
 		v = v.Elem()
@@ -82,18 +108,29 @@ func indirect(v reflect.Value) reflect.Value {
 	return v
 }
 
-func keyName(v reflect.Value) (string, bool) {
+// keyName returns how a map's key is written in a path. Of keys that are
+// written alike, 1 and "1" say, the one of the least kind counts: the plain
+// string, or else the one whose type's name sorts first.
+func keyName(v reflect.Value) (name, kind string, ok bool) {
 	v = indirect(v)
+	if !v.IsValid() {
+		return "", "", false
+	}
+	if v.Type() != stringType {
+		kind = v.Type().String()
+	}
 	switch {
 	case v.Kind() == reflect.String:
-		return v.String(), true
+		return v.String(), kind, true
 	case v.CanInt():
-		return strconv.FormatInt(v.Int(), 10), true
+		return strconv.FormatInt(v.Int(), 10), kind, true
 	case v.CanUint():
-		return strconv.FormatUint(v.Uint(), 10), true
+		return strconv.FormatUint(v.Uint(), 10), kind, true
 	}
-	return "", false
+	return "", "", false
 }
+
+var stringType = reflect.TypeFor[string]()
 
 // maxGoDepth bounds how deep plain follows values: gob lets a type refer to
 // itself.
@@ -112,9 +149,15 @@ func plain(v reflect.Value, depth int) any {
 	switch v.Kind() {
 	case reflect.Map:
 		m := make(map[string]any, v.Len())
+		kinds := map[string]string{} // of the keys that are no plain strings
 		for it := v.MapRange(); it.Next(); {
-			if key, ok := keyName(it.Key()); ok {
-				m[key] = plain(it.Value(), depth+1)
+			key, kind, ok := keyName(it.Key())
+			if _, twice := m[key]; !ok || twice && kinds[key] <= kind {
+				continue
+			}
+			m[key] = plain(it.Value(), depth+1)
+			if delete(kinds, key); kind != "" {
+				kinds[key] = kind
 			}
 		}
 		return m

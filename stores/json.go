@@ -25,11 +25,13 @@ var (
 // Express returns the codec of express-session with connect-redis: JSON with
 // the cookie's attributes at "cookie", whose "expires" is the deadline.
 //
-// The stack itself goes by the lifetime in Redis alone and accepts a session
-// whose cookie.expires has passed (with connect-redis' disableTTL); this codec
-// is stricter. An empty value, null, 0, false and "" are no session, and a
-// value without "cookie" cannot be decoded, as in express-session's
-// createSession (session/store.js).
+// An empty value, null, 0, false and "" are no session, and a value without
+// "cookie" cannot be decoded, as in express-session's createSession
+// (session/store.js). The codec is stricter than the stack in three points: a
+// session whose cookie.expires has passed is over, whatever its lifetime in
+// Redis (the stack goes by that alone, even with connect-redis' disableTTL);
+// and a value that is not UTF-8, or nested more than 512 levels deep, cannot
+// be decoded.
 func Express() Codec { return expressCodec{} }
 
 type expressCodec struct{}
@@ -42,14 +44,26 @@ func (expressCodec) Decode(value []byte) (Values, time.Time, error) {
 		return nil, time.Time{}, err
 	}
 	cookie, ok := doc.at("cookie")
-	if !ok || cookie[0] != '{' && !falsy(cookie) || bytes.Equal(cookie, []byte("null")) {
+	if !ok || !cookieLike(cookie) {
 		return nil, time.Time{}, errNoCookie
 	}
 	var deadline time.Time
-	if raw, ok := doc.at("cookie", "expires"); ok && raw[0] == '"' {
+	if raw, ok := cookie.at("expires"); ok && raw[0] == '"' {
 		deadline = parseDate(raw)
 	}
 	return doc, deadline, nil
+}
+
+// cookieLike reports whether createSession makes a Cookie of a value: it fails
+// on null, and on what is neither an object nor false (session/cookie.js).
+func cookieLike(raw jsonValues) bool {
+	switch raw[0] {
+	case '{', '[':
+		return true
+	case 'n':
+		return false
+	}
+	return falsy(raw)
 }
 
 // parseDate reads what JSON.stringify makes of a Date, or of a date string
@@ -72,10 +86,11 @@ type jsonValues []byte
 // parseJSON checks a value as strictly as JSON.parse, and that it is an
 // object. Values that JavaScript takes for false are no session.
 func parseJSON(value []byte) (jsonValues, error) {
+	if len(value) == 0 {
+		return nil, ErrNotFound
+	}
 	value = bytes.Trim(value, " \t\r\n")
 	switch {
-	case len(value) == 0:
-		return nil, ErrNotFound
 	case !utf8.Valid(value):
 		return nil, errNotUTF8
 	case jsonDepth(value) > maxJSONDepth:
@@ -97,11 +112,11 @@ func falsy(raw []byte) bool {
 		return true
 	case '"':
 		return len(raw) == 2
-	case '0', '-':
-		f, err := strconv.ParseFloat(string(raw), 64)
-		return err == nil && f == 0
+	case '{', '[', 't':
+		return false
 	}
-	return false
+	f, _ := strconv.ParseFloat(string(raw), 64) // 1e-400 too is 0
+	return f == 0
 }
 
 // jsonDepth returns how deep a text is nested, without regard to whether it is
@@ -125,15 +140,20 @@ func jsonDepth(text []byte) (deepest int) {
 
 // stringEnd returns where the string that starts at i ends.
 func stringEnd(text []byte, i int) int {
-	for i++; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
+	for start := i + 1; ; {
+		n := bytes.IndexByte(text[i+1:], '"')
+		if n < 0 {
+			return len(text)
+		}
+		i += 1 + n
+		backslashes := 0
+		for i-1-backslashes >= start && text[i-1-backslashes] == '\\' {
+			backslashes++
+		}
+		if backslashes%2 == 0 {
 			return i + 1
 		}
 	}
-	return len(text)
 }
 
 // skipValue returns where the value that starts at i ends. The text is valid.
@@ -172,7 +192,7 @@ func skipSpace(text []byte, i int) int {
 
 // at returns the text of the value at a path. Of members with one name the
 // last counts, as in JSON.parse.
-func (v jsonValues) at(path ...string) (raw []byte, ok bool) {
+func (v jsonValues) at(path ...string) (raw jsonValues, ok bool) {
 	raw = v
 	for _, name := range path {
 		switch raw[0] {
@@ -241,9 +261,12 @@ func (v jsonValues) Lookup(path string) (any, bool) {
 	if !ok {
 		return nil, false
 	}
-	if raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9' {
+	switch {
+	case raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9':
 		f, _ := strconv.ParseFloat(string(raw), 64) // beyond float64 it is ±Inf, as in JavaScript
 		return f, true
+	case raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0:
+		return string(raw[1 : len(raw)-1]), true
 	}
 	var value any
 	_ = json.Unmarshal(raw, &value) // checked before

@@ -22,6 +22,11 @@ type Keyspace struct {
 	// ID is what a session id looks like that nothing vouches for.
 	ID IDRule
 
+	// Spell returns how a session id may stand in a key, the likeliest first,
+	// if not as it is: hashed, say. The Prefix of each goes after the
+	// keyspace's.
+	Spell func(id string) []Key
+
 	// Codec decodes the stack's values.
 	Codec Codec
 }
@@ -73,21 +78,35 @@ func CheckSigned(id string) error {
 // first; there is at least one.
 func (ks *Keyspace) Keys(id string) []Key {
 	_, hash := ks.Codec.(HashCodec)
-	keys := make([]Key, 0, 1+len(ks.Alternatives))
-	keys = append(keys, Key{Prefix: ks.Prefix, ID: id, Hash: hash})
+	spellings := []Key{{ID: id}}
+	if ks.Spell != nil {
+		spellings = ks.Spell(id)
+	}
+	keys := make([]Key, 0, len(spellings)*(1+len(ks.Alternatives)))
+	add := func(prefix string) {
+		for _, k := range spellings {
+			keys = append(keys, Key{Prefix: prefix + k.Prefix, ID: k.ID, Hash: hash})
+		}
+	}
+	add(ks.Prefix)
 	for _, p := range ks.Alternatives {
-		keys = append(keys, Key{Prefix: p, ID: id, Hash: hash})
+		add(p)
 	}
 	return keys
 }
 
-// Validate returns what is missing in the keyspace.
+// Validate returns what is missing or wrong in the keyspace.
 func (ks *Keyspace) Validate() error {
 	switch {
 	case ks.Codec == nil:
 		return errors.New("stores: the keyspace has no Codec")
 	case ks.ID.Min < 1 || ks.ID.Max < ks.ID.Min || ks.ID.Chars == "":
 		return errors.New("stores: the keyspace's ID rule lets nothing, or an empty id, in; give it Min, Max and Chars")
+	}
+	if c, ok := ks.Codec.(interface{ validate() error }); ok {
+		if err := c.validate(); err != nil {
+			return fmt.Errorf("stores: the keyspace's Codec: %w", err)
+		}
 	}
 	return nil
 }

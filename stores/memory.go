@@ -4,24 +4,28 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // Memory is a [Store] inside the process, for tests and for applications that
-// keep their sessions in it themselves. The zero value is not usable; see
-// [NewMemory].
+// keep their sessions in it themselves. It keeps no hashes. The zero value is
+// not usable; see [NewMemory].
 type Memory struct {
-	mu   sync.RWMutex
-	m    map[string]memoryValue
-	name string
+	mu    sync.RWMutex
+	m     map[string]memoryValue
+	sweep int // with how many keys the next Set drops those whose time is over
+	name  string
 }
 
 type memoryValue struct {
 	value []byte
 	until time.Time // zero: for ever
 }
+
+func (v memoryValue) over(now time.Time) bool { return !v.until.IsZero() && !now.Before(v.until) }
 
 var memoryStores atomic.Int64
 
@@ -36,12 +40,17 @@ func (s *Memory) Name() string { return s.name }
 // Set keeps a value under a key, prefix included, for ttl; without end if ttl
 // is zero or negative.
 func (s *Memory) Set(key string, value []byte, ttl time.Duration) {
+	now := time.Now()
 	v := memoryValue{value: bytes.Clone(value)}
 	if ttl > 0 {
-		v.until = time.Now().Add(ttl)
+		v.until = now.Add(ttl)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.m) >= s.sweep {
+		maps.DeleteFunc(s.m, func(_ string, v memoryValue) bool { return v.over(now) })
+		s.sweep = max(1024, 2*len(s.m))
+	}
 	s.m[key] = v
 }
 
@@ -64,7 +73,9 @@ func (s *Memory) Fetch(ctx context.Context, keys ...Key) ([]Record, error) {
 	for i, k := range keys {
 		v, ok := s.m[k.String()]
 		switch {
-		case !ok || !v.until.IsZero() && !now.Before(v.until):
+		case !ok || v.over(now):
+		case k.Hash:
+			records[i] = Record{Found: true, Err: ErrWrongType}
 		case len(v.value) > MaxValue:
 			records[i] = Record{Found: true, Err: ErrTooLarge}
 		case v.until.IsZero():

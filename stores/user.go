@@ -36,6 +36,11 @@ func userID(value any, path string) (string, error) {
 		if u == "" {
 			return "", fmt.Errorf("%w: an empty string at %q", ErrNoUser, path)
 		}
+		if strings.Contains(u, "\ufffd") {
+			// It stands for what has no text, a lone surrogate in JSON say,
+			// and two users could share it.
+			return "", fmt.Errorf("the string at %q is no user id: it holds U+FFFD", path)
+		}
 		return u, nil
 	case float64:
 		if math.IsNaN(u) || math.IsInf(u, 0) {
