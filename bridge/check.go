@@ -1,9 +1,6 @@
 package bridge
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 const (
 	// maxWorkers is how many sessions are looked at again at once.
@@ -67,32 +64,24 @@ func (x *index) work() {
 	x.workers--
 }
 
-// look reads a session and judges its connections. The caller holds x.mu,
-// which is released meanwhile.
+// look reads a session and judges its connections; if it changed meanwhile, it
+// is looked at again. The caller holds x.mu, which is released meanwhile.
 func (x *index) look(e *entry) {
-	e.queued, e.checking = false, true
-	n := Binding{Key: e.key, Reload: e.reload}
-	var fresh *Identity
-	var err error
-	var began time.Time
-	for {
-		e.again = false
-		began = time.Now()
-		e.checked = began
-		if len(e.lives) == 0 || e.reload == nil {
-			break
-		}
-		x.mu.Unlock()
-		fresh, err = x.read(context.Background(), n)
-		x.mu.Lock()
-		if !e.again {
-			break
-		}
+	e.queued, e.again = false, false
+	if len(e.lives) == 0 || e.reload == nil {
+		x.tidy(e)
+		return
 	}
+	began := time.Now()
+	e.checking, e.checked = true, began
+	fresh, err := x.reread(e)
 	e.checking = false
 	lives := make([]*life, 0, len(e.lives))
 	for l := range e.lives {
 		lives = append(lives, l)
+	}
+	if e.again && len(lives) > 0 {
+		x.enqueue(e)
 	}
 	x.tidy(e)
 	x.mu.Unlock()

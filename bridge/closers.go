@@ -1,10 +1,17 @@
 package bridge
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
-// maxClosers is how many connections are closed at once. A peer that does not
-// read keeps one of them busy for closeGrace.
-const maxClosers = 256
+const (
+	// maxClosers is how many connections are closed at once.
+	maxClosers = 256
+	// closerPatience is how soon another takes the place of a closer whose
+	// peer does not read, which keeps it busy for closeGrace.
+	closerPatience = 20 * time.Millisecond
+)
 
 // closers tell connections that they end, in a bounded number of goroutines
 // that are there only while there is something to close.
@@ -31,8 +38,13 @@ func (c *closers) work() {
 		f := c.queue[0]
 		c.queue = c.queue[1:]
 		c.mu.Unlock()
+		relief := time.AfterFunc(closerPatience, c.work)
 		f()
+		relieved := !relief.Stop()
 		c.mu.Lock()
+		if relieved {
+			return // another has this one's place
+		}
 	}
 	c.queue = nil
 	c.workers--

@@ -41,6 +41,8 @@ type store struct {
 	err      error
 	hang     bool // answer only when the context ends
 	loads    int
+	hook     func()        // runs between a reading and its answer
+	gate     chan struct{} // the answer waits for it, or for the context's end
 }
 
 func newStore(sessions map[string]bridge.Identity) *store { return &store{sessions: sessions} }
@@ -70,7 +72,18 @@ func (s *store) load(ctx context.Context, sid string) (*bridge.Identity, error) 
 	s.loads++
 	hang, err, id, ok := s.hang, s.err, bridge.Identity{}, false
 	id, ok = s.sessions[sid]
+	hook, gate := s.hook, s.gate
 	s.mu.Unlock()
+	if hook != nil {
+		hook()
+	}
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	switch {
 	case hang:
 		<-ctx.Done()

@@ -19,7 +19,8 @@ type Feed struct {
 	Prefixes []string
 
 	// Follow reports changes of the keys under the prefixes until ctx ends,
-	// and then returns nil. It returns an error if the store does not report
+	// and then returns nil. It begins with Restored, once nothing can be
+	// missed any more. It returns an error if the store does not report
 	// changes; sessions are then read again from time to time.
 	Follow func(ctx context.Context, prefixes []string, f Follower) error
 }
@@ -31,7 +32,7 @@ type Follower interface {
 	Changed(keys []string)
 
 	// Alive: everything that has happened until now was reported. This holds
-	// until then.
+	// until then; without another Alive, changes may be missed after it.
 	Alive(until time.Time)
 
 	// Lost: from now on changes may be missed.

@@ -48,8 +48,9 @@ const (
 
 // Binding ties a connection to the session that its identity was read from.
 type Binding struct {
-	// Key names the session uniquely in this process: the store, then the
-	// session's key in it; never empty.
+	// Key names the session uniquely in this process: the feed, a slash, and
+	// the session's key in the store; never empty. Two authenticators that
+	// find different users in one session must not give it the same Key.
 	Key string
 
 	// Feed is the name of the [Feed] that tells of the session's changes; ""
@@ -57,7 +58,8 @@ type Binding struct {
 	Feed string
 
 	// Reload reads the session again and returns the identity that it holds
-	// now, with the errors of [Authenticator].
+	// now, with the errors of [Authenticator]. Without it, the identity holds
+	// until it expires, whatever happens to the session.
 	Reload func(ctx context.Context) (*Identity, error)
 }
 

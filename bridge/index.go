@@ -17,7 +17,7 @@ type index struct {
 	lives   map[*life]struct{}
 	entries map[string]*entry
 	sources map[string]*source // by the feed's name
-	epoch   uint64             // counts the moments at which changes may have been missed
+	epoch   uint64             // counts the moments at which what was read may have become doubtful
 	empty   chan struct{}      // closed when draining and the last life is gone
 
 	cache     list.List // of *entry, the latest used in front
@@ -42,7 +42,8 @@ type entry struct {
 	checked  time.Time // when the last check began
 
 	cached *Identity
-	epoch  uint64
+	epoch  uint64    // that cached was read in
+	good   time.Time // until when cached may be used; zero for no end
 	place  *list.Element
 	cost   int64
 }
@@ -83,8 +84,7 @@ func (x *index) remove(l *life) {
 	}
 }
 
-// bind registers a life under a session's key and returns the epoch that its
-// reading begins in.
+// bind registers a life under a session's key.
 func (x *index) bind(n Binding, l *life) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -111,7 +111,8 @@ func (x *index) unbind(key string, l *life) {
 	if e := x.entries[key]; e != nil {
 		delete(e.lives, l)
 		if e.flight != nil && len(e.lives) == 0 {
-			e.flight.cancel() // nobody waits for it any more
+			e.flight.cancel() // nobody waits for it any more, and nobody shall
+			e.flight = nil
 		}
 		x.tidy(e)
 	}
@@ -119,7 +120,8 @@ func (x *index) unbind(key string, l *life) {
 
 // tidy forgets an entry that nobody needs. The caller holds x.mu.
 func (x *index) tidy(e *entry) {
-	if len(e.lives) == 0 && e.cached == nil && e.flight == nil && !e.queued && !e.checking {
+	if len(e.lives) == 0 && e.cached == nil && e.flight == nil && !e.queued && !e.checking &&
+		x.entries[e.key] == e { // not its successor
 		delete(x.entries, e.key)
 	}
 }
@@ -167,58 +169,88 @@ var errRestless = errors.New("the session changed each time it was read")
 func (x *index) read(ctx context.Context, n Binding) (*Identity, error) {
 	for range maxReads {
 		x.mu.Lock()
+		now := time.Now()
+		if !x.sources[n.Feed].coherent(now) {
+			x.mu.Unlock()
+			return fetch(ctx, n.Key, n.Reload)
+		}
 		e := x.entry(n)
-		coherent := e.source.coherent(time.Now())
-		if id := e.cached; id != nil && coherent && e.epoch == x.epoch && !id.expired(time.Now()) {
+		if id := e.cached; id != nil && e.epoch == x.epoch && (e.good.IsZero() || now.Before(e.good)) {
 			x.cache.MoveToFront(e.place)
 			x.mu.Unlock()
 			return id, nil
 		}
-		if f := e.flight; f != nil && coherent {
-			x.mu.Unlock()
-			select {
-			case <-f.done:
-			case <-ctx.Done():
-				return nil, context.Cause(ctx)
-			}
+		f := e.flight
+		if f == nil {
+			var fly func()
+			f, fly = x.flight(ctx, e, n.Reload)
+			go fly()
+		}
+		x.mu.Unlock()
+		select {
+		case <-f.done:
 			if !f.dirty {
 				return f.id, f.err
 			}
-			continue
-		}
-		f := &flight{done: make(chan struct{})}
-		readCtx := ctx
-		if e.flight == nil {
-			e.flight = f
-			readCtx = context.WithoutCancel(ctx) // others may come to wait for it
-		}
-		readCtx, f.cancel = context.WithTimeout(readCtx, reloadTimeout)
-		epoch := x.epoch
-		x.mu.Unlock()
-
-		f.id, f.err = authenticate(readCtx, reloader(n.Reload), nil)
-		f.cancel()
-
-		x.mu.Lock()
-		shared := e.flight == f
-		if shared {
-			e.flight = nil
-		}
-		if epoch != x.epoch {
-			f.dirty = true
-		}
-		if shared && !f.dirty && f.err == nil && e.source.coherent(time.Now()) {
-			x.keep(e, f.id)
-		}
-		x.tidy(e)
-		dirty := f.dirty
-		x.mu.Unlock()
-		close(f.done)
-		if !dirty {
-			return f.id, f.err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
 	}
 	return nil, errRestless
+}
+
+// reread returns what the store holds now. What is in the cache, and what is
+// being read already, does not count: a change may have been missed that nobody
+// knows of. The caller holds x.mu, which is released meanwhile.
+func (x *index) reread(e *entry) (*Identity, error) {
+	x.drop(e)
+	if e.flight != nil {
+		e.flight.dirty = true
+	}
+	f, fly := x.flight(x.b.ctx, e, e.reload)
+	x.mu.Unlock()
+	fly()
+	x.mu.Lock()
+	return f.id, f.err
+}
+
+// flight returns a reading that others can wait for, and what performs it. It
+// does not end with ctx, because of those others. The caller holds x.mu.
+func (x *index) flight(ctx context.Context, e *entry, reload func(context.Context) (*Identity, error)) (f *flight, fly func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	f = &flight{done: make(chan struct{}), cancel: cancel}
+	e.flight = f
+	epoch := x.epoch
+	return f, func() {
+		defer close(f.done)
+		f.id, f.err = fetch(ctx, e.key, reload)
+		cancel()
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		f.dirty = f.dirty || epoch != x.epoch
+		if e.flight != f {
+			return
+		}
+		e.flight = nil
+		if !f.dirty && f.err == nil && e.source.coherent(time.Now()) {
+			x.keep(e, f.id)
+		}
+		x.tidy(e)
+	}
+}
+
+// fetch reads a session from its store. The identity names the session that
+// was asked for, as it is the one that is watched.
+func fetch(ctx context.Context, key string, reload reloader) (*Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	id, err := authenticate(ctx, reload, nil)
+	if err == nil && id.Key != key {
+		named := *id
+		named.Key = key
+		id = &named
+	}
+	return id, err
 }
 
 // keep puts an identity into the cache. The caller holds x.mu.
@@ -230,6 +262,14 @@ func (x *index) keep(e *entry, id *Identity) {
 		return // one large session is not worth many small ones
 	}
 	e.cached, e.epoch = id, x.epoch
+	e.good = id.Expires
+	if sweep := x.sweepOf(e.source); sweep > 0 {
+		// Connections are looked at again after this time for the sake of
+		// changes that no store reports; so is this.
+		if end := time.Now().Add(sweep); e.good.IsZero() || end.Before(e.good) {
+			e.good = end
+		}
+	}
 	e.place = x.cache.PushFront(e)
 	x.cacheSize += e.cost
 	for x.cacheSize > limit {

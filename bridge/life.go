@@ -265,11 +265,6 @@ func (l *life) verdict(key string, began time.Time, fresh *Identity, err error) 
 		l.arm(minLook)
 		return nil
 	case err == nil && id.sameUser(fresh):
-		if fresh.Key != id.Key { // the session that was read stays the one that is watched
-			again := *fresh
-			again.Key = id.Key
-			fresh = &again
-		}
 		l.hold(fresh)
 		return nil
 	case err == nil:
@@ -291,6 +286,15 @@ func (l *life) verdict(key string, began time.Time, fresh *Identity, err error) 
 	}
 	l.arm(min(wait, reloadRetry))
 	return nil
+}
+
+// unverified reports whether the identity is of this session and was last seen
+// to hold d ago or earlier.
+func (l *life) unverified(key string, d time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id := l.identity.Load()
+	return id != nil && id.Key == key && time.Since(l.held) >= d
 }
 
 type reloader func(context.Context) (*Identity, error)

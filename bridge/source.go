@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -15,11 +16,12 @@ type source struct {
 	feeds []Feed
 
 	// Guarded by x.mu.
-	pushes   bool      // the store does report changes
-	sound    bool      // and nothing has been missed
-	until    time.Time // until when that is known
-	lost     time.Time // since when it is not
-	watching bool      // the watchdog runs
+	pushes    bool      // the store does report changes
+	sound     bool      // and nothing has been missed
+	until     time.Time // until when that is known
+	lost      time.Time // since when it is not; zero if it is
+	resyncing bool      // all its sessions are being looked at again
+	resyncs   int       // how often that has been asked for
 }
 
 // coherent reports whether what was read is what the store holds, unless a
@@ -38,7 +40,7 @@ func (x *index) addSources(feeds []Feed) []*source {
 		}
 		s := byStore[f.Store]
 		if s == nil {
-			s = &source{x: x, name: f.Store, pushes: true}
+			s = &source{x: x, name: f.Store, pushes: true, lost: time.Now()} // until Restored
 			byStore[f.Store] = s
 			all = append(all, s)
 		}
@@ -54,26 +56,45 @@ func (b *Bridge) follow(ctx context.Context, s *source) {
 	for _, f := range s.feeds {
 		prefixes = append(prefixes, f.Prefixes...)
 	}
+	watched, stop := context.WithCancel(ctx)
+	defer stop()
+	go s.watchdog(watched)
 	err := s.feeds[0].Follow(ctx, prefixes, s)
-	if err == nil {
+	if ctx.Err() != nil {
 		return
 	}
-	s.x.mu.Lock()
+	if err == nil {
+		err = errFollowedNoMore
+	}
+	x := s.x
+	x.mu.Lock()
 	s.pushes, s.sound = false, false
-	s.x.epoch++
-	s.x.mu.Unlock()
+	x.epoch++
+	s.resync() // so that the next look comes as soon as it now must
+	x.mu.Unlock()
 	b.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "sessions are read again from time to time: the store does not report changes",
 		slog.String("store", s.name), slog.String("reason", err.Error()))
 }
 
+var errFollowedNoMore = errors.New("the feed has ended")
+
 // sweep is how often a session is read although no change was reported.
 func (x *index) sweep(key string) time.Duration {
-	if x.b.opts.Sweep != 0 {
-		return x.b.opts.Sweep
-	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e := x.entries[key]; e != nil && e.source != nil && e.source.pushes {
+	if e := x.entries[key]; e != nil {
+		return x.sweepOf(e.source)
+	}
+	return x.sweepOf(nil)
+}
+
+// sweepOf is the same for all of a source, which may be nil. The caller holds
+// x.mu.
+func (x *index) sweepOf(s *source) time.Duration {
+	switch {
+	case x.b.opts.Sweep != 0:
+		return x.b.opts.Sweep
+	case s != nil && s.pushes:
 		return sweepWithPush
 	}
 	return sweepWithoutPush
@@ -133,15 +154,18 @@ func (s *source) Alive(until time.Time) {
 func (s *source) Lost(reason error) {
 	x := s.x
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.epoch++
+	was := s.sound
 	s.sound = false
 	if s.lost.IsZero() {
 		s.lost = time.Now()
 	}
-	if !s.watching {
-		s.watching = true
-		go s.watchdog()
+	if was { // else nothing of this store has been taken for certain since
+		x.epoch++
+	}
+	x.mu.Unlock()
+	if was {
+		x.b.opts.Logger.LogAttrs(x.b.ctx, slog.LevelWarn, "changes of sessions may be missed",
+			slog.String("store", s.name), slog.Any("reason", reason))
 	}
 }
 
@@ -149,111 +173,173 @@ func (s *source) Lost(reason error) {
 func (s *source) Restored() {
 	x := s.x
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.epoch++
 	s.sound, s.lost = true, time.Time{}
 	s.until = time.Now().Add(initialLease)
-	x.mu.Unlock()
-	x.resync(s)
+	s.resync()
 }
 
 const (
-	initialLease     = time.Second
+	initialLease = time.Second
+	// leaseGrace is how much later than promised the next Alive may come
+	// before sessions are read again because of it.
+	leaseGrace       = time.Second
 	resyncBatch      = 256
 	resyncPause      = 10 * time.Millisecond // 25,600 sessions a second at the most
+	resyncInterval   = 2 * time.Second       // while changes may be missed
 	watchdogInterval = 250 * time.Millisecond
 	sweepWithPush    = 5 * time.Minute
 	sweepWithoutPush = 10 * time.Second
 )
 
-// resync looks at every session of a source again, a batch at a time.
-func (x *index) resync(s *source) {
-	x.mu.Lock()
-	keys := make([]string, 0, len(x.entries))
-	for key, e := range x.entries {
+// resync has every session of the source looked at again, a batch at a time.
+// If that is being done, it is done once more afterwards: a stream that is lost
+// over and over must not multiply the reading. The caller holds x.mu.
+func (s *source) resync() {
+	s.resyncs++
+	if !s.resyncing {
+		s.resyncing = true
+		s.resyncPass()
+	}
+}
+
+func (s *source) resyncPass() {
+	keys := make([]string, 0, len(s.x.entries))
+	for key, e := range s.x.entries {
 		if e.source == s && len(e.lives) > 0 {
 			keys = append(keys, key)
 		}
 	}
-	x.mu.Unlock()
-	x.enqueueAll(keys)
+	s.resyncBatch(keys, s.resyncs)
 }
 
-func (x *index) enqueueAll(keys []string) {
-	n := min(len(keys), resyncBatch)
-	x.mu.Lock()
+// resyncBatch looks at the first of the keys now and at the rest later, with
+// no more in the queue than a logout can wait for. The caller holds x.mu.
+func (s *source) resyncBatch(keys []string, pass int) {
+	x := s.x
+	n := min(len(keys), max(resyncBatch-len(x.queue), 0))
 	for _, key := range keys[:n] {
 		if e := x.entries[key]; e != nil {
 			x.enqueue(e)
 		}
 	}
-	x.mu.Unlock()
-	if rest := keys[n:]; len(rest) > 0 {
-		time.AfterFunc(resyncPause, func() { x.enqueueAll(rest) })
+	rest := keys[n:]
+	if x.b.ctx.Err() != nil || len(rest) == 0 && pass == s.resyncs {
+		s.resyncing = false
+		return
 	}
+	time.AfterFunc(resyncPause, func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if len(rest) > 0 {
+			s.resyncBatch(rest, pass)
+		} else {
+			s.resyncPass()
+		}
+	})
 }
 
 var errStoreAway = errors.New("the session store cannot be reached")
 
-// watchdog runs while changes may be missed. As long as the store can be read
+// doubtful returns since when changes may have been missed; zero if none have
+// been. The caller holds x.mu.
+func (s *source) doubtful(now time.Time) time.Time {
+	switch {
+	case s.sound && now.Before(s.until.Add(leaseGrace)):
+		s.lost = time.Time{}
+	case s.lost.IsZero(): // nobody has said so, but the lease has run out
+		s.lost = s.until
+	}
+	return s.lost
+}
+
+// probe returns how to read one of the sessions that somebody is bound to; nil
+// if there are none. The caller holds x.mu.
+func (s *source) probe() reloader {
+	for _, e := range s.x.entries {
+		if e.source == s && len(e.lives) > 0 && e.reload != nil {
+			return e.reload
+		}
+	}
+	return nil
+}
+
+// watchdog acts while changes may be missed. As long as the store can be read
 // all the same, it has everything looked at from time to time; when it cannot
 // for MaxStale, it ends all that could not be verified for so long.
-func (s *source) watchdog() {
+func (s *source) watchdog(ctx context.Context) {
 	x := s.x
 	tick := time.NewTicker(watchdogInterval)
 	defer tick.Stop()
 	var resynced time.Time
+	var failing bool
 	for {
 		select {
-		case <-x.b.ctx.Done():
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		began := time.Now()
+		var probe reloader
 		x.mu.Lock()
-		if s.lost.IsZero() {
-			s.watching = false
-			x.mu.Unlock()
-			return
-		}
-		since := s.lost
-		var probe func(context.Context) (*Identity, error)
-		var lives []*life
-		for _, e := range x.entries {
-			if e.source == s && len(e.lives) > 0 {
-				if probe == nil {
-					probe = e.reload
-				}
-				for l := range e.lives {
-					lives = append(lives, l)
-				}
-			}
+		since := s.doubtful(began)
+		if !since.IsZero() {
+			probe = s.probe()
 		}
 		x.mu.Unlock()
 		if probe == nil {
+			failing = false
 			continue
 		}
-		began := time.Now()
-		ctx, cancel := context.WithTimeout(x.b.ctx, reloadTimeout)
-		_, err := authenticate(ctx, reloader(probe), nil)
+		timeout := reloadTimeout
+		if failing {
+			timeout = min(timeout, max(x.b.opts.MaxStale-began.Sub(since), watchdogInterval))
+		}
+		probing, cancel := context.WithTimeout(ctx, timeout)
+		_, err := authenticate(probing, probe, nil)
 		cancel()
-		if err == nil || errors.Is(err, ErrNoCredential) || errors.Is(err, ErrRejected) {
-			x.mu.Lock()
-			if !s.lost.IsZero() {
-				s.lost = began
-			}
-			x.mu.Unlock()
-			if time.Since(resynced) > 8*watchdogInterval {
-				resynced = time.Now()
-				x.resync(s)
-			}
+		if ctx.Err() != nil {
+			return
+		}
+		failing = err != nil && !errors.Is(err, ErrNoCredential) && !errors.Is(err, ErrRejected)
+		if failing {
+			s.endStale(err)
 			continue
 		}
-		if time.Since(since) < x.b.opts.MaxStale {
-			continue
-		}
-		for _, l := range lives {
-			if l.identity.Load() != nil {
-				l.end(&EndError{Code: CodeUnavailable, Err: errStoreAway})
+		x.mu.Lock()
+		if !s.doubtful(time.Now()).IsZero() {
+			s.lost = began
+			if time.Since(resynced) >= resyncInterval && !s.resyncing {
+				resynced = began
+				s.resync()
 			}
+		}
+		x.mu.Unlock()
+	}
+}
+
+// endStale ends the connections whose sessions could not be verified for
+// MaxStale: neither by what the store reports nor by reading them.
+func (s *source) endStale(err error) {
+	x := s.x
+	limit := x.b.opts.MaxStale
+	bound := map[*life]string{}
+	x.mu.Lock()
+	// The store may have been restored, and even lost again, during the probe.
+	if since := s.doubtful(time.Now()); !since.IsZero() && time.Since(since) >= limit {
+		for key, e := range x.entries {
+			if e.source == s {
+				for l := range e.lives {
+					bound[l] = key
+				}
+			}
+		}
+	}
+	x.mu.Unlock()
+	for l, key := range bound {
+		if l.unverified(key, limit) {
+			l.end(&EndError{Code: CodeUnavailable, Err: fmt.Errorf("%w: %w", errStoreAway, err)})
 		}
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -23,6 +25,9 @@ type config struct {
 	goCookie, goPrefix, goUser                string
 	jwtSecret                                 string
 	origins                                   []string
+	watch                                     string
+	sweep, maxStale                           time.Duration
+	cacheBytes                                int64
 	healthcheck                               bool
 }
 
@@ -54,6 +59,11 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 	text(&c.goUser, "go-user", "user_id", "path of the user's id in the gorilla session")
 	text(&c.jwtSecret, "jwt-secret", "", "secret of JWTs signed with HS256; empty: no JWT")
 	text(&origins, "allowed-origins", "", "origins of pages that may connect beside this host's own, comma-separated")
+	var sweep, maxStale, cacheBytes string
+	text(&c.watch, "watch", "auto", "how logouts are learnt: auto, tracking, keyevents or sweep")
+	text(&sweep, "sweep", "", "how often a session is read although no change was reported, such as 5m; empty: as the store allows")
+	text(&maxStale, "max-stale", "30s", "how long sockets stay while Redis cannot be reached; 0: not at all")
+	text(&cacheBytes, "cache-bytes", "33554432", "memory for identities whose session has not changed; 0: none")
 	fs.BoolVar(&c.healthcheck, "healthcheck", false, "ask the service that runs on this machine how it is, and exit")
 	// A secret given by the environment is not printed as a default.
 	for _, name := range []string{"express-secrets", "jwt-secret"} {
@@ -69,7 +79,39 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 		return nil, fmt.Errorf("unexpected argument %q; every setting is a flag, see -h", fs.Arg(0))
 	}
 	c.expressSecrets, c.origins = list(secrets), list(origins)
-	return c, nil
+	return c, c.parseNumbers(sweep, maxStale, cacheBytes)
+}
+
+// parseNumbers reads the settings in which zero means none: the options behind
+// them take that as a negative number, and zero as their default.
+func (c *config) parseNumbers(sweep, maxStale, cacheBytes string) (err error) {
+	switch c.watch {
+	case "auto":
+		c.watch = string(stores.WatchAuto)
+	case string(stores.WatchTracking), string(stores.WatchKeyEvents), string(stores.WatchSweep):
+	default:
+		return fmt.Errorf("WATCH is %q, not auto, tracking, keyevents or sweep", c.watch)
+	}
+	if sweep != "" {
+		if c.sweep, err = time.ParseDuration(sweep); err != nil || c.sweep <= 0 {
+			return fmt.Errorf("SWEEP is %q, not a time such as 5m", sweep)
+		}
+	}
+	if c.maxStale, err = time.ParseDuration(maxStale); err != nil || c.maxStale < 0 {
+		return fmt.Errorf("MAX_STALE is %q, not a time such as 30s", maxStale)
+	}
+	if c.cacheBytes, err = strconv.ParseInt(cacheBytes, 10, 64); err != nil || c.cacheBytes < 0 {
+		return fmt.Errorf("CACHE_BYTES is %q, not a number of bytes", cacheBytes)
+	}
+	c.maxStale, c.cacheBytes = noneIfZero(c.maxStale), noneIfZero(c.cacheBytes)
+	return nil
+}
+
+func noneIfZero[T ~int64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }
 
 func variable(flagName string) string {
@@ -89,7 +131,7 @@ func list(s string) []string {
 // authenticator chains what is configured: the cookie of each stack, a session
 // id in a message, a JWT.
 func (c *config) authenticator(rdb redis.UniversalClient) (bridge.Authenticator, error) {
-	store, err := stores.NewRedis(rdb, nil)
+	store, err := stores.NewRedis(rdb, &stores.RedisOptions{Watch: stores.WatchOptions{Mode: stores.WatchMode(c.watch)}})
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,12 @@ func run(ctx context.Context, cfg *config) error {
 	if err != nil {
 		return err
 	}
-	b, err := bridge.New(auth, &bridge.Options{AllowedOrigins: cfg.origins})
+	b, err := bridge.New(auth, &bridge.Options{
+		AllowedOrigins: cfg.origins,
+		Sweep:          cfg.sweep,
+		MaxStale:       cfg.maxStale,
+		CacheBytes:     cfg.cacheBytes,
+	})
 	if err != nil {
 		return err
 	}
