@@ -44,7 +44,6 @@ func (w *watch) node(ctx context.Context, opts redis.Options) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		w.handler.Lost(err)
 		log.Warn("changes of sessions may be missed", slog.String("reason", err.Error()))
 		select {
 		case <-ctx.Done():
@@ -166,6 +165,13 @@ func (w *watch) follow(ctx context.Context, opts redis.Options, mode WatchMode, 
 		}
 	}()
 
+	// At once: taking the connection down can wait.
+	lost := func(err error) error {
+		if ctx.Err() == nil {
+			w.handler.Lost(err)
+		}
+		return err
+	}
 	subscribed := 0
 	keyspace := len(fmt.Sprintf("__keyspace@%d__:", opts.DB))
 	for {
@@ -177,14 +183,14 @@ func (w *watch) follow(ctx context.Context, opts redis.Options, mode WatchMode, 
 				w.handler.Restored()
 				continue
 			}
-			return err
+			return lost(err)
 		}
 		switch m := msg.(type) {
 		case *redis.Subscription:
 			if subscribed++; subscribed == expect {
 				restored()
 			} else if subscribed > expect {
-				return errReconnected
+				return lost(errReconnected)
 			}
 		case *redis.Pong:
 			ponged.Store(pinged.Load())
