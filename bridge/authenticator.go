@@ -96,6 +96,9 @@ type chain []Authenticator
 func (c chain) Authenticate(ctx context.Context, h *Handshake) (*Identity, error) {
 	var reasons noCredential
 	for _, a := range c {
+		if h.Message != nil && !TraitsOf(a).Message {
+			continue
+		}
 		id, err := authenticate(ctx, a, h)
 		if !errors.Is(err, ErrNoCredential) {
 			return id, err

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 )
@@ -31,6 +32,7 @@ type Conn struct {
 	request *http.Request // for authentication messages; nil if none are read
 
 	reading    sync.Mutex
+	bad        int  // bad attempts to authenticate anew, since the last good one
 	readFailed bool // for good; reading again would make gorilla panic in the end
 	writing    sync.Mutex
 	closing    sync.Once
@@ -78,11 +80,19 @@ func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
 		if c.life.ctx.Err() != nil {
 			continue // only the peer's close frame is awaited now
 		}
-		if messageType == websocket.TextMessage && c.request != nil &&
-			int64(len(p)) <= c.b.opts.MaxPendingFrame && mayBeFrame(p) {
-			if kind, m := parseFrame(p); kind != frameApplication {
-				c.control(kind, m)
+		if messageType == websocket.TextMessage {
+			if !utf8.Valid(p) { // RFC 6455, section 8.1
+				_ = c.Close(websocket.CloseInvalidFramePayloadData, "")
 				continue
+			}
+			if c.request != nil && mayBeFrame(p) {
+				if kind, m := parseFrame(p); kind != frameApplication {
+					if int64(len(p)) > c.b.opts.MaxPendingFrame {
+						m = nil
+					}
+					c.control(kind, m)
+					continue
+				}
 			}
 		}
 		return messageType, p, nil
@@ -237,7 +247,10 @@ func (c *Conn) finish(code int) {
 	c.hangUp()
 }
 
-// control handles an authentication frame on a live connection.
+var errLongMessage = Reject(CodeCredentialsBadFormat, "the message is too long", errors.New("an authentication message is longer than MaxPendingFrame"))
+
+// control handles an authentication frame on a live connection; m is nil if it
+// is too long. The caller holds c.reading.
 func (c *Conn) control(kind frameKind, m *Message) {
 	if kind == frameDeauthenticate {
 		c.life.end(&EndError{Code: CodeClientRequest})
@@ -245,7 +258,15 @@ func (c *Conn) control(kind frameKind, m *Message) {
 	}
 	ctx, cancel := context.WithTimeout(c.life.ctx, c.b.opts.AuthTimeout)
 	defer cancel()
-	err := c.life.authenticate(ctx, &Handshake{Request: c.request, Message: m})
+	err := errLongMessage
+	if m != nil {
+		err = c.life.authenticate(ctx, &Handshake{Request: c.request, Message: m})
+	}
+	if err == nil {
+		c.bad = 0
+	} else {
+		c.bad++
+	}
 	switch {
 	case c.life.ctx.Err() != nil: // ended meanwhile
 	case errors.Is(err, errOtherUser):
@@ -253,6 +274,10 @@ func (c *Conn) control(kind frameKind, m *Message) {
 	case err != nil:
 		ref := refusalFor(err, m)
 		c.b.logRefusal(c.request, ref)
+		if c.bad >= c.b.opts.MaxAttempts && ref.code != CodeUnavailable {
+			c.life.end(&EndError{Code: ref.code, Err: errTooManyTries})
+			return
+		}
 		_ = c.WriteMessage(websocket.TextMessage, ref.event()) // the reader sees it if the peer is gone
 	case !c.b.opts.OmitEvents:
 		_ = c.WriteMessage(websocket.TextMessage, authenticatedEvent(c.Identity()))

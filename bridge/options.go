@@ -16,6 +16,10 @@ type Options struct {
 	// scheme, http and https fit; without a port, the scheme's own. If none
 	// of the authenticators is ambient and the list is empty, the origin is
 	// not checked: a page must then know a token to get in.
+	//
+	// Behind a proxy that ends TLS, the service does not know that the page's
+	// host is reached by https, and a page of http://host passes as its own;
+	// HSTS keeps such pages from being served.
 	AllowedOrigins []string
 
 	// InsecureAnyOrigin lets a page of any origin connect with its visitor's
@@ -45,8 +49,8 @@ type Options struct {
 	// Default 8,192.
 	MaxPendingFrame int64
 
-	// MaxAttempts is how many bad messages a pending connection may send
-	// before it is closed. Default 3.
+	// MaxAttempts is how many bad authentication messages in a row a
+	// connection may send, pending or not, before it is closed. Default 3.
 	MaxAttempts int
 
 	// ReadLimit is the longest message in bytes that an authenticated client

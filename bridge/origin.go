@@ -92,12 +92,22 @@ func splitHostPort(s string) (host, port string, err error) {
 }
 
 // checkOrigin refuses a request that a browser makes for a page of another
-// origin. A request without Origin does not come from a page: browsers send
-// it with every WebSocket handshake (RFC 6455, section 4.1).
+// origin. Browsers send Origin with every WebSocket handshake (RFC 6455,
+// section 4.1). Other requests, a script's or an image's say, may come without
+// it; for those there is Sec-Fetch-Site (W3C Fetch Metadata), from which only
+// following a link is excepted: it shows the answer to nobody else.
 func (b *Bridge) checkOrigin(r *http.Request) *refusal {
 	origins := r.Header["Origin"]
-	if !b.guardOrigin || len(origins) == 0 {
+	if !b.guardOrigin {
 		return nil
+	}
+	if len(origins) == 0 {
+		site := r.Header.Get("Sec-Fetch-Site")
+		if site != "cross-site" && site != "same-site" || isNavigation(r) {
+			return nil
+		}
+		return &refusal{CodeOriginNotAllowed, "this page may not connect here",
+			fmt.Errorf("a %s page embeds this, which only pages of this origin may", site)}
 	}
 	origin := strings.Join(origins, ", ")
 	u, err := url.Parse(origin)
@@ -117,6 +127,11 @@ func (b *Bridge) checkOrigin(r *http.Request) *refusal {
 	}
 	return &refusal{CodeOriginNotAllowed, "this page may not connect here",
 		fmt.Errorf("origin %.200q is not the requested host %.200q; if the page is yours, list its origin in AllowedOrigins, and if a proxy stands between, let it pass the Host header on", origin, r.Host)}
+}
+
+func isNavigation(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
 func sameHost(r *http.Request, scheme, host, port string) bool {

@@ -146,3 +146,40 @@ func TestCrossSiteWebSocketHijackingIsRefused(t *testing.T) {
 		t.Error("the session was looked up for a page that may not connect")
 	}
 }
+
+// A page elsewhere may embed a plain handler by a script or an image, without
+// an Origin; a link to it may be followed.
+func TestEmbeddingFromElsewhereIsRefused(t *testing.T) {
+	h := func(kv ...string) http.Header {
+		h := http.Header{}
+		for i := 0; i < len(kv); i += 2 {
+			h.Set(kv[i], kv[i+1])
+		}
+		return h
+	}
+	for name, tt := range map[string]struct {
+		method string
+		header http.Header
+		want   int
+	}{
+		"script":            {http.MethodGet, h("Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "script"), 403},
+		"sibling's image":   {http.MethodGet, h("Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"), 403},
+		"frame":             {http.MethodGet, h("Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"), 403},
+		"form":              {http.MethodPost, h("Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"), 403},
+		"link":              {http.MethodGet, h("Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"), 200},
+		"own page":          {http.MethodGet, h("Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"), 200},
+		"address bar":       {http.MethodGet, h("Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"), 200},
+		"no browser at all": {http.MethodGet, h(), 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := newBridge(t, says(user("ann"), nil), bridge.Options{})
+			r := httptest.NewRequest(tt.method, "https://app.example.com/", nil)
+			r.Header = tt.header
+			w := httptest.NewRecorder()
+			b.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+			if w.Code != tt.want {
+				t.Errorf("status %d, want %d", w.Code, tt.want)
+			}
+		})
+	}
+}

@@ -118,7 +118,7 @@ func TestReauthenticationByRedisKey(t *testing.T) {
 }
 
 // Authentication frames are told from the application's by their content, in
-// whatever way it is written; a long frame is the application's.
+// whatever way it is written.
 func TestWhatTheApplicationSees(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newBridge(t, tokens{}, bridge.Options{OmitEvents: true})
@@ -132,8 +132,7 @@ func TestWhatTheApplicationSees(t *testing.T) {
 				seen <- string(p)
 			}
 		})).open("Token", "ann")
-		long := `{"event":"authenticate","data":{"token":"ann"},"pad":"` + strings.Repeat("x", 8<<10) + `"}`
-		want := []string{`{"Rediskey":"x"}`, `{"event":"authenticated"}`, `{"event":"hello","data":"\u00e9"}`, `["rediskey"]`, `"authenticate"`, long}
+		want := []string{`{"Rediskey":"x"}`, `{"event":"authenticated"}`, `{"event":"hello","data":"\u00e9"}`, `["rediskey"]`, `"authenticate"`, `{"pad":"` + strings.Repeat("x", 8<<10) + `"}`}
 		c.send(want...)
 		c.send(tokenFrame("ann"), `{"event":"\u0061uthenticate","data":{"token":"ann"}}`)
 		c.send("last")
@@ -146,5 +145,71 @@ func TestWhatTheApplicationSees(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
+	})
+}
+
+// A frame that is too long for a credential is one all the same: it may hold a
+// token, and the application must not pass that on.
+func TestBadAttemptsOnALiveConnection(t *testing.T) {
+	long := `{"event":"authenticate","data":{"token":"` + strings.Repeat("x", 8<<10) + `"}}`
+	for name, tt := range map[string]struct {
+		frame, code string
+		end         bridge.Code
+	}{
+		"too long":  {long, "credentials_bad_format", bridge.CodeCredentialsBadFormat},
+		"bad token": {tokenFrame("bad"), "invalid_token", bridge.CodeInvalidToken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, _ := newBridge(t, tokens{}, bridge.Options{OmitEvents: true})
+				conns := make(chan *bridge.Conn, 1)
+				seen := make(chan string, 10)
+				client := inMemory(t, b.Handler(func(c *bridge.Conn) {
+					conns <- c
+					for {
+						_, p, err := c.ReadMessage()
+						if err != nil {
+							return
+						}
+						seen <- string(p)
+					}
+				})).open("Token", "ann")
+				c := <-conns
+				for range 2 {
+					client.send(tt.frame)
+					client.expect("unauthorized " + tt.code)
+				}
+				client.send(tokenFrame("ann")) // a good one in between makes up for them
+				for range 2 {
+					client.send(tt.frame)
+					client.expect("unauthorized " + tt.code)
+				}
+				if err := c.Context().Err(); err != nil {
+					t.Fatalf("ended: %v", err)
+				}
+				client.send(tt.frame)
+				client.closes(3000)
+				if got := endCode(c.Context()); got != tt.end {
+					t.Errorf("ended with %q, want %q", got, tt.end)
+				}
+				if len(seen) > 0 {
+					t.Errorf("the application saw %q", <-seen)
+				}
+			})
+		})
+	}
+}
+
+// RFC 6455, section 8.1: a text that is not UTF-8 fails the connection.
+func TestTextThatIsNotUTF8(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := newBridge(t, tokens{}, bridge.Options{OmitEvents: true})
+		client := inMemory(t, b.Handler(func(c *bridge.Conn) {
+			if _, p, err := c.ReadMessage(); err == nil {
+				t.Errorf("the application saw %q", p)
+			}
+		})).open("Token", "ann")
+		client.send("\xff\xfe")
+		client.closes(1007)
 	})
 }

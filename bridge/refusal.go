@@ -114,7 +114,7 @@ func refusalFor(err error, m *Message) *refusal {
 		return &refusal{rej.code, rej.message, err}
 	}
 	if end := (*EndError)(nil); errors.As(err, &end) {
-		return &refusal{end.Code, "the connection was ended", err}
+		return &refusal{end.Code, "the service is stopping", err}
 	}
 	switch {
 	case errors.Is(err, ErrRejected):

@@ -172,3 +172,32 @@ func TestWatchAuto(t *testing.T) {
 		})
 	}
 }
+
+func TestWatchSharded(t *testing.T) {
+	one, two := partstest.Redis(t), partstest.Redis(t)
+	path := func(p *parts.Process) string { return "tcp" + p.URL[len("redis"):] }
+	s, err := stores.NewSavePath(path(one)+","+path(two)+"?prefix=app:", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	c := make(changes, 100)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Watch(ctx, []string{"PHPREDIS_SESSION:"}, c) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	})
+	c.expect(t, "restored")
+	for server, key := range map[*parts.Process]string{one: "PHPREDIS_SESSION:1", two: "app:1"} {
+		if err := client(t, server).Set(t.Context(), key, "x", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		c.expect(t, "changed PHPREDIS_SESSION:1") // as the keyspace calls it
+	}
+	two.Kill()
+	c.expect(t, "lost")
+}

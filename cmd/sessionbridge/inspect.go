@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/sessionbridge/sessionbridge/cookie"
@@ -62,7 +63,7 @@ func (in *inspection) explicit(ctx context.Context, e *entry) (*walked, error) {
 	var best *walked
 	for _, way := range ways {
 		if in.opens() {
-			if err := way.stack.Opener.Validate(); err != nil {
+			if err := way.stack.Opener.Validate(); err != nil && !in.cookieMissing(way.stack) {
 				return nil, usagef("%v", err)
 			}
 		}
@@ -119,4 +120,10 @@ func (s *settings) set(stack cookie.Stack) cookie.Stack {
 		stack.User = *s.User
 	}
 	return stack
+}
+
+// cookieMissing reports whether the walk ends before a secret is needed.
+func (in *inspection) cookieMissing(s cookie.Stack) bool {
+	_, err := s.Opener.Open(in.jar, s.Cookie)
+	return errors.Is(err, cookie.ErrNoCookie)
 }

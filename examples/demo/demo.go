@@ -70,10 +70,12 @@ func newDemo(ctx context.Context, log *slog.Logger) (d *demo, err error) {
 	}
 
 	// From here on it is what any service would write.
-	store, err := stores.NewRedis(d.client, nil)
+	redisStore, err := stores.NewRedis(d.client, nil)
 	if err != nil {
 		return nil, err
 	}
+	// The built-in Redis reports no changes, so none are asked for.
+	store := struct{ stores.Store }{redisStore}
 	phpAuth, err := cookie.New(store, cookie.PHP())
 	if err != nil {
 		return nil, err

@@ -53,9 +53,11 @@ func main() {
 func run(ctx context.Context, cfg *config) error {
 	opts, err := redis.ParseURL(cfg.redisURL)
 	if err != nil {
-		return fmt.Errorf("REDIS_URL: %w", err)
+		// The parser's own words quote the URL, password and all.
+		return errors.New("REDIS_URL is not a Redis URL, such as redis://:password@localhost:6379/0; characters like / and # in the password are percent-encoded")
 	}
 	opts.ContextTimeoutEnabled = true
+	redis.SetLogger(redisLog{})
 	rdb := redis.NewClient(opts)
 	defer rdb.Close()
 
@@ -102,6 +104,14 @@ func run(ctx context.Context, cfg *config) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	return errors.Join(b.Shutdown(drain), srv.Shutdown(drain))
+}
+
+// redisLog takes the client's own lines, several a second while Redis is away;
+// what matters of them is in the errors, too.
+type redisLog struct{}
+
+func (redisLog) Printf(ctx context.Context, format string, v ...any) {
+	slog.DebugContext(ctx, "redis client", "text", fmt.Sprintf(format, v...))
 }
 
 // echo answers each text frame with who sent it.
