@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
@@ -32,7 +33,7 @@ func TestExpressCookieVerdicts(t *testing.T) {
 	proveNothing := map[string]bool{"case-name": true, "empty": true, "comma-separated": true, "unknown-sid-validly-signed": true}
 	store := expressLogin()
 	store.Set("sess:"+sid2, []byte(login42), time.Hour)
-	for _, c := range readCases[struct {
+	for _, c := range vectors.Read[struct {
 		Name    string
 		Headers []string
 		Status  int

@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/securecookie"
 
 	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
@@ -22,7 +23,7 @@ import (
 // cookies as seeds.
 func fuzzOpener(f *testing.F, stacks ...string) {
 	examples := map[string]frameworkCase{}
-	for _, c := range loadFrameworks[frameworkLogin](f, "framework-logins.json") {
+	for _, c := range vectors.Read[frameworkLogin](f, "framework-logins.json") {
 		for _, name := range stacks {
 			if c.Stack == name {
 				examples[name] = c.frameworkCase
@@ -30,7 +31,7 @@ func fuzzOpener(f *testing.F, stacks ...string) {
 			}
 		}
 	}
-	for _, c := range loadFrameworks[frameworkVerdict](f, "framework-cases.json") {
+	for _, c := range vectors.Read[frameworkVerdict](f, "framework-cases.json") {
 		for _, name := range stacks {
 			if c.Stack == name {
 				examples[name] = c.frameworkCase
@@ -189,7 +190,7 @@ func FuzzSecureCookie(f *testing.F) {
 // No cookie of n bytes makes an opener hold more than 64·n and 64 KiB.
 func TestFrameworkOpenersMemory(t *testing.T) {
 	stacks := map[string]cookie.Stack{}
-	for _, c := range loadFrameworks[frameworkVerdict](t, "framework-cases.json") {
+	for _, c := range vectors.Read[frameworkVerdict](t, "framework-cases.json") {
 		stacks[c.Stack] = c.stack(t)
 	}
 	stacks["spring"] = cookie.Spring()

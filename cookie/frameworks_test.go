@@ -6,8 +6,6 @@ import (
 	"errors"
 	"math"
 	"math/big"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +15,7 @@ import (
 	"github.com/gorilla/securecookie"
 
 	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
@@ -44,22 +43,6 @@ type frameworkLogin struct {
 type frameworkVerdict struct {
 	frameworkCase
 	Value *string
-}
-
-func loadFrameworks[T any](tb testing.TB, file string) []T {
-	tb.Helper()
-	raw, err := os.ReadFile(filepath.Join("testdata", file))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var cases []T
-	if err := json.Unmarshal(raw, &cases); err != nil {
-		tb.Fatalf("%s: %v", file, err)
-	}
-	if len(cases) == 0 {
-		tb.Fatalf("%s holds no cases", file)
-	}
-	return cases
 }
 
 // frameworkStacks are the stacks by their names in testdata, with a prefix that
@@ -161,7 +144,7 @@ func (c *frameworkCase) look(tb testing.TB, value []byte) (v stores.Values, user
 }
 
 func TestFrameworkLogins(t *testing.T) {
-	for _, c := range loadFrameworks[frameworkLogin](t, "framework-logins.json") {
+	for _, c := range vectors.Read[frameworkLogin](t, "framework-logins.json") {
 		t.Run(c.Stack+"/"+c.Name, func(t *testing.T) {
 			v, user, err := c.look(t, c.Value)
 			if user != c.User || (err != nil) != (c.User == "") {
@@ -232,7 +215,7 @@ var stricter = map[string]string{
 }
 
 func TestFrameworkVerdicts(t *testing.T) {
-	for _, c := range loadFrameworks[frameworkVerdict](t, "framework-cases.json") {
+	for _, c := range vectors.Read[frameworkVerdict](t, "framework-cases.json") {
 		t.Run(c.Stack+"/"+c.Name, func(t *testing.T) {
 			c.TTL = 3600
 			var value []byte

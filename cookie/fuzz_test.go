@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
@@ -16,12 +17,12 @@ import (
 func headers(tb testing.TB) (all []string) {
 	tb.Helper()
 	for _, file := range []string{"express-cookies.json", "php-cookies.json"} {
-		for _, c := range readCases[struct{ Headers []string }](tb, file) {
+		for _, c := range vectors.Read[struct{ Headers []string }](tb, file) {
 			all = append(all, c.Headers...)
 		}
 	}
 	for _, file := range []string{"express.json", "php.json", "gorilla.json"} {
-		for _, c := range readCases[struct{ Header string }](tb, file) {
+		for _, c := range vectors.Read[struct{ Header string }](tb, file) {
 			all = append(all, c.Header)
 		}
 	}

@@ -9,15 +9,16 @@ import (
 	"testing"
 
 	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 )
 
 // laravelSeeds are the cookie headers of all vectors.
 func laravelSeeds(tb testing.TB) (headers []string) {
 	tb.Helper()
-	for _, l := range readCases[laravelLogin](tb, "laravel.json") {
+	for _, l := range vectors.Read[laravelLogin](tb, "laravel.json") {
 		headers = append(headers, l.Cookie)
 	}
-	for _, c := range readCases[laravelCookieCase](tb, "laravel-cookies.json") {
+	for _, c := range vectors.Read[laravelCookieCase](tb, "laravel-cookies.json") {
 		headers = append(headers, c.Cookie)
 	}
 	return headers

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
@@ -40,7 +41,7 @@ func (l laravelLogin) stack() cookie.Stack {
 }
 
 func TestLaravelLogins(t *testing.T) {
-	for _, l := range readCases[laravelLogin](t, "laravel.json") {
+	for _, l := range vectors.Read[laravelLogin](t, "laravel.json") {
 		t.Run(l.Name, func(t *testing.T) {
 			if l.Outcome == "rejected" {
 				// Laravel 8 knows no previous keys: to it, one key is given.
@@ -68,7 +69,7 @@ func TestLaravelLogins(t *testing.T) {
 // The other cipher and the other keys open nothing.
 func TestLaravelOpensNothingElse(t *testing.T) {
 	other := "base64:" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
-	for _, l := range readCases[laravelLogin](t, "laravel.json") {
+	for _, l := range vectors.Read[laravelLogin](t, "laravel.json") {
 		t.Run(l.Name, func(t *testing.T) {
 			stack := cookie.Laravel(other)
 			if _, err := stack.Opener.Open(cookie.Jar{l.Cookie}, l.CookieName); err == nil || errors.Is(err, cookie.ErrNoCookie) {
@@ -101,7 +102,7 @@ type laravelCookieCase struct {
 // Adopted: Laravel makes a session of its own under the id that the client
 // sent.
 func TestLaravelCookieVerdicts(t *testing.T) {
-	for _, c := range readCases[laravelCookieCase](t, "laravel-cookies.json") {
+	for _, c := range vectors.Read[laravelCookieCase](t, "laravel-cookies.json") {
 		t.Run(c.Name, func(t *testing.T) {
 			stack := cookie.Laravel(c.Keys[0])
 			opened, err := stack.Opener.Open(cookie.Jar{c.Cookie}, stack.Cookie)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
@@ -20,7 +21,7 @@ func TestPHPCookieVerdicts(t *testing.T) {
 		"strict/lock-suffix": true, "strict/long1000": true, "strict/tab": true, "strict/bad-percent": true,
 		"strict/percent-encoded-alnum": true,
 	}
-	for _, c := range readCases[struct {
+	for _, c := range vectors.Read[struct {
 		Name    string
 		Headers []string
 		ID      string

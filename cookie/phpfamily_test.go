@@ -10,12 +10,13 @@ import (
 
 	"github.com/sessionbridge/sessionbridge/bridge"
 	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 	"github.com/sessionbridge/sessionbridge/stores/php"
 )
 
 func TestSymfonyLogins(t *testing.T) {
-	for _, l := range readCases[struct {
+	for _, l := range vectors.Read[struct {
 		phpLogin
 		Handler    php.Handler
 		Identifier string
@@ -43,7 +44,7 @@ func TestSymfonyLogins(t *testing.T) {
 }
 
 func TestCodeIgniterLogins(t *testing.T) {
-	for _, l := range readCases[struct {
+	for _, l := range vectors.Read[struct {
 		phpLogin
 		Version int
 	}](t, "codeigniter.json") {
@@ -132,7 +133,7 @@ func TestMatchIP(t *testing.T) {
 }
 
 func TestPredisLogins(t *testing.T) {
-	for _, l := range readCases[struct {
+	for _, l := range vectors.Read[struct {
 		phpLogin
 		Handler php.Handler
 		Prefix  string

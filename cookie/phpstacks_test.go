@@ -3,8 +3,6 @@ package cookie_test
 import (
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,24 +13,6 @@ import (
 	"github.com/sessionbridge/sessionbridge/cookie"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
-
-// readCases reads a file of cases that the real software gave. One without
-// cases would let its test pass without testing anything.
-func readCases[T any](tb testing.TB, file string) []T {
-	tb.Helper()
-	raw, err := os.ReadFile(filepath.Join("testdata", file))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var cases []T
-	if err := json.Unmarshal(raw, &cases); err != nil {
-		tb.Fatalf("%s: %v", file, err)
-	}
-	if len(cases) == 0 {
-		tb.Fatalf("%s holds no cases", file)
-	}
-	return cases
-}
 
 // phpLogin is what the real software stored for one login.
 type phpLogin struct {

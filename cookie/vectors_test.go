@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionbridge/sessionbridge/cookie"
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 	"github.com/sessionbridge/sessionbridge/stores/php"
 )
@@ -61,7 +62,7 @@ func (l login) verdict() verdict {
 }
 
 func TestExpressLogins(t *testing.T) {
-	for _, l := range readCases[struct {
+	for _, l := range vectors.Read[struct {
 		login
 		Value string
 	}](t, "express.json") {
@@ -76,7 +77,7 @@ func TestExpressLogins(t *testing.T) {
 }
 
 func TestPHPLogins(t *testing.T) {
-	for _, l := range readCases[struct {
+	for _, l := range vectors.Read[struct {
 		login
 		Value string
 	}](t, "php.json") {
@@ -101,7 +102,7 @@ type appUser struct {
 func init() { gob.RegisterName("main.User", appUser{}) }
 
 func TestGorillaLogins(t *testing.T) {
-	for _, l := range readCases[struct {
+	for _, l := range vectors.Read[struct {
 		login
 		Value []byte
 	}](t, "gorilla.json") {

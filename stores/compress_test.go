@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 	"github.com/sessionbridge/sessionbridge/stores/php"
 )
@@ -26,7 +27,7 @@ var methods = []stores.Compression{
 
 // Sessions that phpredis 6.1 compressed.
 func TestCompressedVectors(t *testing.T) {
-	for _, v := range load[compressedVector](t, "compressed.json") {
+	for _, v := range vectors.Read[compressedVector](t, "compressed.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			value := v.bytes(t)
 			for _, method := range []stores.Compression{v.Method, stores.CompressionFound} {
@@ -95,7 +96,7 @@ func lzfLiteral(text string) []byte {
 // A value that was not compressed, or by another method, is taken as it is.
 func TestCompressedMismatch(t *testing.T) {
 	const plain = "user_id|i:42;logged_in|b:1;csrf|s:4:\"ab12\";last|i:1700000000;"
-	for _, v := range load[compressedVector](t, "compressed.json") {
+	for _, v := range vectors.Read[compressedVector](t, "compressed.json") {
 		if !strings.HasSuffix(v.Name, "login_simple") {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
@@ -14,7 +15,7 @@ import (
 // What it decodes can be printed, walked and looked up.
 func fuzzCodec(f *testing.F, codec stores.Codec, files ...string) {
 	for _, file := range files {
-		for _, c := range load[frameworkValue](f, file) {
+		for _, c := range vectors.Read[frameworkValue](f, file) {
 			f.Add(c.Value)
 		}
 	}
@@ -99,7 +100,7 @@ func FuzzKoaSession(f *testing.F) {
 
 func FuzzSpring(f *testing.F) {
 	type java struct{ Value []byte }
-	for _, c := range load[java](f, "java.json") {
+	for _, c := range vectors.Read[java](f, "java.json") {
 		f.Add("user_id", string(c.Value), "1795341600000", "1800")
 	}
 	f.Add("SPRING_SECURITY_CONTEXT", `{"authentication":{"principal":{"username":"a"}}}`, `["java.lang.Long",1]`, "-1")

@@ -10,15 +10,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
 func TestMarshal(t *testing.T) {
-	checkSerialized(t, stores.Rails(), load[frameworkValue](t, "marshal.json"))
+	checkSerialized(t, stores.Rails(), vectors.Read[frameworkValue](t, "marshal.json"))
 }
 
 func TestMarshalRefused(t *testing.T) {
-	checkRefused(t, stores.Rails(), load[frameworkValue](t, "marshal-refused.json"))
+	checkRefused(t, stores.Rails(), vectors.Read[frameworkValue](t, "marshal-refused.json"))
 	_, _, err := stores.Rails().Decode([]byte("\x04\x08{\x06:\x06ao:\x06K\x00"))
 	if err == nil || !strings.Contains(err.Error(), "cookies_serializer = :json") {
 		t.Errorf("err = %v, want what to set", err)
@@ -262,7 +263,7 @@ func TestJava(t *testing.T) {
 		frameworkValue
 		Refused bool
 	}
-	for _, c := range load[value](t, "java.json") {
+	for _, c := range vectors.Read[value](t, "java.json") {
 		t.Run(c.Name, func(t *testing.T) {
 			v, _, err := stores.Spring().DecodeHash(springHash(map[string]string{"sessionAttr:a": string(c.Value)}))
 			if c.Refused {

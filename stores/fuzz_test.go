@@ -9,13 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
 // Whatever is decoded is what encoding/json makes of it, in every place.
 func FuzzExpress(f *testing.F) {
 	for _, file := range []string{"express.json", "express-values.json"} {
-		for _, v := range load[textVector](f, file) {
+		for _, v := range vectors.Read[textVector](f, file) {
 			f.Add([]byte(v.Value))
 		}
 	}
@@ -77,7 +78,7 @@ func checkLookups(t *testing.T, v stores.Values, names []string, want any, left 
 
 // Bytes that are no session give an error, never a panic or half a session.
 func FuzzGorilla(f *testing.F) {
-	for _, v := range load[byteVector](f, "gorilla.json") {
+	for _, v := range vectors.Read[byteVector](f, "gorilla.json") {
 		f.Add(v.Value)
 	}
 	f.Add(gobSession(f, map[any]any{"a": []any{gobAccount{Owner: &vectorUser{}}, "x"}, 1: uuid{1, 2}}))

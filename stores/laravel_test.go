@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 	"github.com/sessionbridge/sessionbridge/stores/php"
 )
@@ -20,7 +21,7 @@ const laravelUser = "login_web_59ba36addc2b2f9401580f014c7f58ea4e30989d"
 // cannot read what is there, so does the codec.
 func TestLaravelValueVerdicts(t *testing.T) {
 	ks := stores.LaravelKeyspace(nil)
-	for _, c := range load[struct {
+	for _, c := range vectors.Read[struct {
 		Name, User string
 		Found      bool
 		Value      []byte

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 	"github.com/sessionbridge/sessionbridge/stores/php"
 )
@@ -31,7 +32,7 @@ func checkCodec(t *testing.T, codec stores.Codec, value []byte) {
 }
 
 func FuzzLaravelValue(f *testing.F) {
-	for _, c := range load[struct{ Value []byte }](f, "laravel-values.json") {
+	for _, c := range vectors.Read[struct{ Value []byte }](f, "laravel-values.json") {
 		f.Add(c.Value)
 	}
 	for _, wrap := range clientSerializers {
@@ -55,7 +56,7 @@ func FuzzLaravelValue(f *testing.F) {
 }
 
 func FuzzSymfonyUser(f *testing.F) {
-	for _, c := range load[struct{ Token []byte }](f, "symfony-tokens.json") {
+	for _, c := range vectors.Read[struct{ Token []byte }](f, "symfony-tokens.json") {
 		f.Add(c.Token, "email")
 	}
 	f.Fuzz(func(t *testing.T, token []byte, path string) {
@@ -72,7 +73,7 @@ func FuzzSymfonyUser(f *testing.F) {
 }
 
 func FuzzCompressed(f *testing.F) {
-	for _, v := range load[compressedVector](f, "compressed.json") {
+	for _, v := range vectors.Read[compressedVector](f, "compressed.json") {
 		if value := v.bytes(f); len(value) < 4096 {
 			f.Add(value)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
@@ -122,19 +123,19 @@ func checkRefused(t *testing.T, codec stores.Codec, cases []frameworkValue) {
 }
 
 func TestPickle(t *testing.T) {
-	checkSerialized(t, stores.FlaskSession(), load[frameworkValue](t, "pickle.json"))
+	checkSerialized(t, stores.FlaskSession(), vectors.Read[frameworkValue](t, "pickle.json"))
 }
 
 func TestPickleRefused(t *testing.T) {
-	checkRefused(t, stores.Django(), load[frameworkValue](t, "pickle-refused.json"))
+	checkRefused(t, stores.Django(), vectors.Read[frameworkValue](t, "pickle-refused.json"))
 }
 
 func TestMsgpack(t *testing.T) {
-	checkSerialized(t, stores.FlaskSession(), load[frameworkValue](t, "msgpack.json"))
+	checkSerialized(t, stores.FlaskSession(), vectors.Read[frameworkValue](t, "msgpack.json"))
 }
 
 func TestMsgpackRefused(t *testing.T) {
-	checkRefused(t, stores.FlaskSession(), load[frameworkValue](t, "msgpack-refused.json"))
+	checkRefused(t, stores.FlaskSession(), vectors.Read[frameworkValue](t, "msgpack-refused.json"))
 }
 
 // An object in a pickle is refused with what to set instead.
@@ -317,7 +318,7 @@ func TestDjangoCookieDeadline(t *testing.T) {
 }
 
 func TestFlaskTags(t *testing.T) {
-	checkSerialized(t, stores.FlaskCookie(0), load[frameworkValue](t, "flask-tags.json"))
+	checkSerialized(t, stores.FlaskCookie(0), vectors.Read[frameworkValue](t, "flask-tags.json"))
 	for _, bad := range []string{`{" t":1}`, `{"a":{" b":"!"}}`, `{"a":{" u":"1"}}`, `{"a":{" d":"soon"}}`, `{"a":{" di":{}}}`, `{"a":{" m":1}}`, `{" t":[1]}`} {
 		if v, _, err := stores.FlaskCookie(0).Decode([]byte(bad)); err == nil {
 			t.Errorf("Decode(%s) = %s, want an error", bad, printed(t, v))

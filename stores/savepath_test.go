@@ -10,6 +10,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
@@ -92,7 +93,7 @@ func TestSharding(t *testing.T) {
 	}
 	ks := stores.PHPKeyspace()
 	var keys []stores.Key
-	for _, c := range load[struct {
+	for _, c := range vectors.Read[struct {
 		ID     string
 		Server int
 	}](t, "sharding.json") {

@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
 // Tokens that real Symfonys serialized, inside a session.
 func TestSymfonyTokens(t *testing.T) {
 	ks := stores.SymfonyKeyspace()
-	for _, c := range load[struct {
+	for _, c := range vectors.Read[struct {
 		Name, Identifier, Class string
 		Value                   []byte
 	}](t, "symfony-tokens.json") {

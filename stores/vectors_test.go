@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sessionbridge/sessionbridge/internal/vectors"
 	"github.com/sessionbridge/sessionbridge/stores"
 	"github.com/sessionbridge/sessionbridge/stores/php"
 )
@@ -75,7 +76,7 @@ func checkUser(t *testing.T, ks stores.Keyspace, r stores.Record, path, want str
 }
 
 func TestExpressVectors(t *testing.T) {
-	for _, v := range load[textVector](t, "express.json") {
+	for _, v := range vectors.Read[textVector](t, "express.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			session := checkUser(t, stores.ExpressKeyspace(), record([]byte(v.Value), v.TTL), v.Path, v.User)
 			if session.Expires.After(recorded.Add(time.Duration(v.TTL) * time.Second)) {
@@ -94,7 +95,7 @@ func TestExpressValueVerdicts(t *testing.T) {
 		Status            int
 		User              string
 	}
-	for _, v := range load[verdict](t, "express-values.json") {
+	for _, v := range vectors.Read[verdict](t, "express-values.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			r := record([]byte(v.Value), v.TTL)
 			switch v.Type {
@@ -123,7 +124,7 @@ func TestExpressValueVerdicts(t *testing.T) {
 }
 
 func TestPHPVectors(t *testing.T) {
-	for _, v := range load[byteVector](t, "php.json") {
+	for _, v := range vectors.Read[byteVector](t, "php.json") {
 		t.Run(v.Handler+"/"+v.Name, func(t *testing.T) {
 			ks := stores.PHPKeyspace()
 			ks.Codec = stores.PHP(php.Handler(v.Handler))
@@ -149,7 +150,7 @@ type vectorUser struct {
 func init() { gob.RegisterName("main.User", vectorUser{}) }
 
 func TestGorillaVectors(t *testing.T) {
-	for _, v := range load[byteVector](t, "gorilla.json") {
+	for _, v := range vectors.Read[byteVector](t, "gorilla.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			checkUser(t, stores.GorillaKeyspace(), record(v.Value, v.TTL), v.Path, v.User)
 		})
