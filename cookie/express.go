@@ -1,16 +1,10 @@
 package cookie
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"fmt"
-	"hash"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"unicode/utf8"
 )
 
@@ -19,23 +13,15 @@ import (
 // (cookie-signature's index.js). Any of the secrets may have signed it; the
 // first is the one that the application signs with now.
 func ExpressSigned(secrets ...string) Opener {
-	o := &expressSigned{secrets: slices.Clone(secrets)}
-	for _, s := range secrets {
-		key := []byte(s)
-		o.signers = append(o.signers, &sync.Pool{New: func() any { return &expressSigner{mac: hmac.New(sha256.New, key)} }})
-	}
-	return o
+	return &expressSigned{slices.Clone(secrets), newIDSigners(secrets)}
 }
 
 type expressSigned struct {
 	secrets []string
-	signers []*sync.Pool // of *expressSigner, one for each secret
+	signers idSigners
 }
 
-var (
-	errUnsigned = errors.New(`the cookie is not signed: it does not begin with "s:"`)
-	errNoDot    = errors.New("the cookie is signed, but has no signature")
-)
+var errUnsigned = errors.New(`the cookie is not signed: it does not begin with "s:"`)
 
 func (o *expressSigned) Validate() error {
 	if len(o.secrets) == 0 {
@@ -56,38 +42,7 @@ func (o *expressSigned) Open(jar Jar, name string) (Opened, error) {
 	if !ok {
 		return Opened{}, errUnsigned
 	}
-	dot := strings.LastIndexByte(signed, '.')
-	if dot < 0 {
-		return Opened{}, errNoDot
-	}
-	id, signature := signed[:dot], signed[dot+1:]
-	idBytes, sent := []byte(id), []byte(signature)
-	for _, pool := range o.signers {
-		s := pool.Get().(*expressSigner)
-		// Compared as text: a decoder would accept padding and non-canonical
-		// last bits that the stack refuses.
-		ok := hmac.Equal(s.sign(idBytes), sent)
-		pool.Put(s)
-		if ok {
-			return Opened{ID: id, Signed: true}, nil
-		}
-	}
-	return Opened{}, fmt.Errorf("the signature fits none of %d secrets", len(o.signers))
-}
-
-// expressSigner signs with one secret, and has room for what it needs.
-type expressSigner struct {
-	mac  hash.Hash
-	sum  [sha256.Size]byte
-	text [43]byte
-}
-
-// sign returns an id's signature, until the next is made.
-func (s *expressSigner) sign(id []byte) []byte {
-	s.mac.Reset()
-	_, _ = s.mac.Write(id) // a hash never fails
-	base64.RawStdEncoding.Encode(s.text[:], s.mac.Sum(s.sum[:0]))
-	return s.text[:]
+	return o.signers.open(signed)
 }
 
 // decodeURIComponent decodes as the npm package cookie does: what is not well

@@ -1,9 +1,6 @@
 package cookie
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -28,12 +25,13 @@ func Fastify(secrets ...string) Stack {
 // the id, a dot, and the unpadded base64 of the id's HMAC-SHA256
 // (@fastify/cookie's signer.js). Any of the secrets may have signed it.
 func FastifySigned(cookiePrefix string, secrets ...string) Opener {
-	return fastifySigned{cookiePrefix, slices.Clone(secrets)}
+	return fastifySigned{cookiePrefix, slices.Clone(secrets), newIDSigners(secrets)}
 }
 
 type fastifySigned struct {
 	prefix  string
 	secrets []string
+	signers idSigners
 }
 
 var (
@@ -60,17 +58,5 @@ func (o fastifySigned) Open(jar Jar, name string) (Opened, error) {
 	if !ok {
 		return Opened{}, errFastifyPrefix
 	}
-	dot := strings.LastIndexByte(signed, '.')
-	if dot < 0 {
-		return Opened{}, errNoDot
-	}
-	id, signature := signed[:dot], signed[dot+1:]
-	for _, secret := range o.secrets {
-		mac := hmac.New(sha256.New, []byte(secret))
-		_, _ = mac.Write([]byte(id)) // a hash never fails
-		if hmac.Equal([]byte(base64.RawStdEncoding.EncodeToString(mac.Sum(nil))), []byte(signature)) {
-			return Opened{ID: id, Signed: true}, nil
-		}
-	}
-	return Opened{}, misfit(len(o.secrets), "secret")
+	return o.signers.open(signed)
 }

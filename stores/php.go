@@ -57,8 +57,11 @@ func (v phpValues) AppendJSON(dst []byte, limit int) ([]byte, error) {
 	return v.root.AppendSessionJSON(dst, limit)
 }
 
-func (v phpValues) Map() map[string]any {
-	switch session := v.root.Any().(type) {
+func (v phpValues) Map() map[string]any { return sessionMap(v.root.Any()) }
+
+// sessionMap returns a session of PHP's as a map; a list's keys are its indexes.
+func sessionMap(session any) map[string]any {
+	switch session := session.(type) {
 	case map[string]any:
 		return session
 	case []any:

@@ -133,19 +133,7 @@ func phpNumbers(value any) any {
 	return value
 }
 
-func (v phpJSON) Map() map[string]any {
-	switch session := phpJSONValue(v.root).(type) {
-	case map[string]any:
-		return session
-	case []any:
-		m := make(map[string]any, len(session))
-		for i, value := range session {
-			m[strconv.Itoa(i)] = value
-		}
-		return m
-	}
-	return nil
-}
+func (v phpJSON) Map() map[string]any { return sessionMap(phpJSONValue(v.root)) }
 
 // AppendJSON appends the session as an object, its values as they were
 // written. It fails with php.ErrTooLarge when that takes more than limit bytes.

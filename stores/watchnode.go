@@ -57,11 +57,12 @@ func (w *watch) node(ctx context.Context, opts redis.Options) error {
 // chooseMode finds out what the node allows. While the node cannot be reached
 // it keeps trying: what it allows is not known.
 func (w *watch) chooseMode(ctx context.Context, opts redis.Options) (WatchMode, error) {
-	if w.opts.Mode != WatchAuto && w.opts.Mode != WatchSweep {
-		return w.opts.Mode, nil
-	}
-	if w.opts.Mode == WatchSweep {
+	switch w.opts.Mode {
+	case WatchAuto:
+	case WatchSweep:
 		return "", ErrNotWatchable
+	default:
+		return w.opts.Mode, nil
 	}
 	c := redis.NewClient(dedicated(opts))
 	defer c.Close()
