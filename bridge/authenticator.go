@@ -168,7 +168,7 @@ func authenticate(ctx context.Context, a Authenticator, h *Handshake) (*Identity
 		return id, nil
 	case errors.Is(err, ErrRejected) && errors.Is(err, ErrNoCredential):
 		ref := refusalFor(err, nil)
-		return nil, &rejection{ref.code, ref.message, errors.New(err.Error())}
+		return nil, &rejection{ref.Code, ref.Message, errors.New(err.Error())}
 	default:
 		return nil, err
 	}

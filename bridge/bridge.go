@@ -101,11 +101,11 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 	}
 	deadline := time.Now().Add(b.opts.AuthTimeout)
 	l, ref := b.admit(context.WithoutCancel(r.Context()), r)
-	wait := ref != nil && errors.Is(ref.err, ErrNoCredential) && b.traits.Message
+	wait := ref != nil && errors.Is(ref.Err, ErrNoCredential) && b.traits.Message
 	if wait {
 		defer b.pending.Add(-1)
 		if b.pending.Add(1) > int64(b.opts.MaxPending) {
-			wait, ref = false, &refusal{CodeUnavailable, "try again later", errPendingFull}
+			wait, ref = false, &Refusal{CodeUnavailable, "try again later", errPendingFull}
 		}
 	}
 	if ref != nil && !wait && (l == nil || !b.opts.RefuseAfterUpgrade) {
@@ -201,10 +201,10 @@ func (b *Bridge) Shutdown(ctx context.Context) error {
 
 // admit begins a life and judges the upgrade request. The life is nil only if
 // the service drains.
-func (b *Bridge) admit(ctx context.Context, r *http.Request) (l *life, ref *refusal) {
+func (b *Bridge) admit(ctx context.Context, r *http.Request) (l *life, ref *Refusal) {
 	l = b.newLife(ctx)
 	if l == nil {
-		return nil, &refusal{CodeDraining, "the service is stopping", errors.New("the service is stopping")}
+		return nil, drainingRefusal()
 	}
 	judged := false
 	defer func() {
@@ -224,10 +224,14 @@ func (b *Bridge) admit(ctx context.Context, r *http.Request) (l *life, ref *refu
 	return l, ref
 }
 
+func drainingRefusal() *Refusal {
+	return &Refusal{CodeDraining, CodeDraining.message(), errors.New("the service is stopping")}
+}
+
 var errPanicked = errors.New("the authenticator panicked")
 
 // refuse answers a request that was not upgraded.
-func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, l *life, ref *refusal) {
+func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, l *life, ref *Refusal) {
 	if l != nil {
 		l.forget(ref)
 	}
@@ -235,13 +239,13 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, l *life, ref *re
 	ref.serveHTTP(w, b.opts.RetryAfter, b.traits.Challenge)
 }
 
-func (b *Bridge) logRefusal(r *http.Request, ref *refusal) {
+func (b *Bridge) logRefusal(r *http.Request, ref *Refusal) {
 	level := slog.LevelInfo
-	if ref.code == CodeUnavailable && !errors.Is(ref.err, context.Canceled) { // that is a client that left
+	if ref.Code == CodeUnavailable && !errors.Is(ref.Err, context.Canceled) { // that is a client that left
 		level = slog.LevelError
 	}
 	b.opts.Logger.LogAttrs(r.Context(), level, "handshake refused",
-		slog.String("code", string(ref.code)), slog.String("reason", ref.err.Error()),
+		slog.String("code", string(ref.Code)), slog.String("reason", ref.Err.Error()),
 		slog.String("remote", r.RemoteAddr))
 }
 

@@ -190,7 +190,7 @@ func (c *Conn) shut(e *EndError) {
 		} else if !c.b.opts.OmitEvents {
 			event = deauthenticatedEvent(e.Code)
 		}
-		c.shutdown(event, e.Code.closeCode(), string(e.Code))
+		c.shutdown(event, e.Code.CloseCode(), string(e.Code))
 	})
 }
 
@@ -274,8 +274,8 @@ func (c *Conn) control(kind frameKind, m *Message) {
 	case err != nil:
 		ref := refusalFor(err, m)
 		c.b.logRefusal(c.request, ref)
-		if c.bad >= c.b.opts.MaxAttempts && ref.code != CodeUnavailable {
-			c.life.end(&EndError{Code: ref.code, Err: errTooManyTries})
+		if c.bad >= c.b.opts.MaxAttempts && ref.Code != CodeUnavailable {
+			c.life.end(&EndError{Code: ref.Code, Err: errTooManyTries})
 			return
 		}
 		_ = c.WriteMessage(websocket.TextMessage, ref.event()) // the reader sees it if the peer is gone

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // Handshake is what a client has presented so far: its upgrade request and,
@@ -53,6 +54,11 @@ type Binding struct {
 	// find different users in one session must not give it the same Key.
 	Key string
 
+	// Aliases are further keys, written like Key, that the session may have: a
+	// change of one of them is a change of this session. Key is the only one
+	// that an identity names, wherever the session was found.
+	Aliases []string
+
 	// Feed is the name of the [Feed] that tells of the session's changes; ""
 	// for none.
 	Feed string
@@ -61,6 +67,15 @@ type Binding struct {
 	// now, with the errors of [Authenticator]. Without it, the identity holds
 	// until it expires, whatever happens to the session.
 	Reload func(ctx context.Context) (*Identity, error)
+
+	// Every is how often Reload is called although no change was reported;
+	// 0: as often as Options.Sweep says. The shorter of the two counts.
+	Every time.Duration
+
+	// Touch extends the session's life as its stack does when it is used, and
+	// does nothing if the session is gone; nil if the stack has no such thing.
+	// It is called only if Options.Touch is set, and if the client is active.
+	Touch func(ctx context.Context) error
 }
 
 // Bind registers the connection under a session's key. An authenticator calls

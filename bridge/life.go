@@ -359,6 +359,9 @@ func (l *life) release(cause error) bool {
 	return true
 }
 
+// active notes that the client has sent something.
+func (l *life) active() {}
+
 // forget releases a life behind which there is no connection.
 func (l *life) forget(cause error) {
 	l.release(cause)

@@ -33,7 +33,7 @@ func (x *index) keys() []string {
 
 var quiet = &Options{Logger: slog.New(slog.DiscardHandler)}
 
-func admit(t *testing.T, a Authenticator) (*Bridge, *life, *refusal) {
+func admit(t *testing.T, a Authenticator) (*Bridge, *life, *Refusal) {
 	t.Helper()
 	b, err := New(a, quiet)
 	if err != nil {

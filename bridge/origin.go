@@ -96,7 +96,7 @@ func splitHostPort(s string) (host, port string, err error) {
 // section 4.1). Other requests, a script's or an image's say, may come without
 // it; for those there is Sec-Fetch-Site (W3C Fetch Metadata), from which only
 // following a link is excepted: it shows the answer to nobody else.
-func (b *Bridge) checkOrigin(r *http.Request) *refusal {
+func (b *Bridge) checkOrigin(r *http.Request) *Refusal {
 	origins := r.Header["Origin"]
 	if !b.guardOrigin {
 		return nil
@@ -106,7 +106,7 @@ func (b *Bridge) checkOrigin(r *http.Request) *refusal {
 		if site != "cross-site" && site != "same-site" || isNavigation(r) {
 			return nil
 		}
-		return &refusal{CodeOriginNotAllowed, "this page may not connect here",
+		return &Refusal{CodeOriginNotAllowed, "this page may not connect here",
 			fmt.Errorf("a %s page embeds this, which only pages of this origin may", site)}
 	}
 	origin := strings.Join(origins, ", ")
@@ -125,7 +125,7 @@ func (b *Bridge) checkOrigin(r *http.Request) *refusal {
 			}
 		}
 	}
-	return &refusal{CodeOriginNotAllowed, "this page may not connect here",
+	return &Refusal{CodeOriginNotAllowed, "this page may not connect here",
 		fmt.Errorf("origin %.200q is not the requested host %.200q; if the page is yours, list its origin in AllowedOrigins, and if a proxy stands between, let it pass the Host header on", origin, r.Host)}
 }
 

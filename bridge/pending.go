@@ -13,18 +13,19 @@ import (
 var (
 	errPendingFull  = errors.New("as many connections as MaxPending allows are waiting for their first message")
 	errNotLoggedIn  = errors.New("the client sent something else before it was authenticated")
+	errNoneInTime   = errors.New("no credential came in time")
 	errTooManyTries = errors.New("as many bad attempts as MaxAttempts allows were made")
 )
 
 // await reads messages until one authenticates the connection. The deadline is
 // that of the handshake: no attempt moves it. On a refusal the client has been
 // turned away.
-func (c *Conn) await(deadline time.Time) *refusal {
+func (c *Conn) await(deadline time.Time) *Refusal {
 	ctx, cancel := context.WithDeadline(c.life.ctx, deadline)
 	defer cancel()
 	c.ws.SetReadLimit(c.b.opts.MaxPendingFrame)
 	if err := c.ws.SetReadDeadline(deadline); err != nil {
-		return c.turnAway(&refusal{CodeUnavailable, "try again later", err})
+		return c.turnAway(&Refusal{CodeUnavailable, "try again later", err})
 	}
 	for attempt := 1; ; attempt++ {
 		messageType, p, err := c.ws.ReadMessage()
@@ -33,7 +34,7 @@ func (c *Conn) await(deadline time.Time) *refusal {
 		}
 		kind, m := parseFrame(p)
 		if messageType != websocket.TextMessage || kind != frameAuthenticate {
-			return c.turnAway(&refusal{CodeCredentialsRequired, "authenticate first", errNotLoggedIn})
+			return c.turnAway(&Refusal{CodeCredentialsRequired, "authenticate first", errNotLoggedIn})
 		}
 		err = c.life.authenticate(ctx, &Handshake{Request: c.request, Message: m})
 		if err == nil {
@@ -43,10 +44,10 @@ func (c *Conn) await(deadline time.Time) *refusal {
 		switch {
 		case c.life.ctx.Err() != nil:
 			return c.turnAway(c.pendingFailure(err))
-		case ref.code == CodeUnavailable:
+		case ref.Code == CodeUnavailable:
 			return c.turnAway(ref)
 		case attempt == c.b.opts.MaxAttempts:
-			ref.err = fmt.Errorf("%w; the last: %w", errTooManyTries, err)
+			ref.Err = fmt.Errorf("%w; the last: %w", errTooManyTries, err)
 			return c.turnAway(ref)
 		}
 		c.b.logRefusal(c.request, ref)
@@ -57,26 +58,26 @@ func (c *Conn) await(deadline time.Time) *refusal {
 	}
 	c.ws.SetReadLimit(c.b.opts.ReadLimit)
 	if err := c.ws.SetReadDeadline(time.Time{}); err != nil {
-		return c.turnAway(&refusal{CodeUnavailable, "try again later", err})
+		return c.turnAway(&Refusal{CodeUnavailable, "try again later", err})
 	}
 	return nil
 }
 
 // pendingFailure says why a pending connection failed.
-func (c *Conn) pendingFailure(err error) *refusal {
+func (c *Conn) pendingFailure(err error) *Refusal {
 	if end := (*EndError)(nil); errors.As(context.Cause(c.life.ctx), &end) {
 		return refusalFor(end, nil)
 	}
 	if t := net.Error(nil); errors.As(err, &t) && t.Timeout() {
-		return &refusal{CodeTimeout, "no credential in time", errors.New("no credential came in time")}
+		return &Refusal{CodeTimeout, CodeTimeout.message(), errNoneInTime}
 	}
-	return &refusal{CodeCredentialsRequired, "authenticate first", err}
+	return &Refusal{CodeCredentialsRequired, "authenticate first", err}
 }
 
 // turnAway tells a client that it is refused after the upgrade. [Conn.finish]
 // remains to be called.
-func (c *Conn) turnAway(ref *refusal) *refusal {
+func (c *Conn) turnAway(ref *Refusal) *Refusal {
 	c.life.release(ref)
-	c.closing.Do(func() { c.shutdown(ref.event(), ref.code.closeCode(), string(ref.code)) })
+	c.closing.Do(func() { c.shutdown(ref.event(), ref.Code.CloseCode(), string(ref.Code)) })
 	return ref
 }

@@ -48,7 +48,8 @@ const (
 	closeReasonMaxLength = 123 // RFC 6455, section 5.5: 125 bytes less the code's two
 )
 
-func (c Code) closeCode() int {
+// CloseCode returns the WebSocket close code that goes with the code.
+func (c Code) CloseCode() int {
 	switch c {
 	case CodeOriginNotAllowed:
 		return closeForbidden
@@ -65,7 +66,8 @@ func (c Code) closeCode() int {
 	}
 }
 
-func (c Code) status() int {
+// Status returns the status of a refused upgrade: 401, 403 or 503.
+func (c Code) Status() int {
 	switch c {
 	case CodeOriginNotAllowed:
 		return http.StatusForbidden
@@ -96,44 +98,60 @@ func (r *rejection) Error() string        { return r.err.Error() }
 func (r *rejection) Unwrap() error        { return r.err }
 func (r *rejection) Is(target error) bool { return target == ErrRejected }
 
-// refusal is the one type through which every refusal passes: what the client
-// sees, apart from what is logged.
-type refusal struct {
-	code    Code
-	message string
-	err     error
+// Refusal is the one type through which every refused handshake passes: what
+// the client is told, apart from what is logged. It wraps the authenticator's
+// error.
+type Refusal struct {
+	Code    Code
+	Message string // for the client
+	Err     error  // for the log
 }
 
-func (r *refusal) Error() string { return "bridge: handshake refused: " + r.err.Error() }
-func (r *refusal) Unwrap() error { return r.err }
+func (r *Refusal) Error() string { return "bridge: handshake refused: " + r.Err.Error() }
+
+// Unwrap returns the reason.
+func (r *Refusal) Unwrap() error { return r.Err }
 
 // refusalFor sorts an authenticator's error. m is the message that was
 // judged; nil for the upgrade request.
-func refusalFor(err error, m *Message) *refusal {
+func refusalFor(err error, m *Message) *Refusal {
 	if rej := (*rejection)(nil); errors.As(err, &rej) {
-		return &refusal{rej.code, rej.message, err}
+		return &Refusal{rej.code, rej.message, err}
 	}
 	if end := (*EndError)(nil); errors.As(err, &end) {
-		return &refusal{end.Code, "the service is stopping", err}
+		return &Refusal{end.Code, end.Code.message(), err}
 	}
 	switch {
 	case errors.Is(err, ErrRejected):
-		return &refusal{CodeCredentialsRejected, "the credential is not valid", err}
+		return &Refusal{CodeCredentialsRejected, "the credential is not valid", err}
 	case !errors.Is(err, ErrNoCredential):
-		return &refusal{CodeUnavailable, "try again later", err}
+		return &Refusal{CodeUnavailable, "try again later", err}
 	case m == nil:
-		return &refusal{CodeCredentialsRequired, "log in first", err}
+		return &Refusal{CodeCredentialsRequired, "log in first", err}
 	case m.Kind == MessageToken:
-		return &refusal{CodeInvalidToken, "no token of this kind is accepted", err}
+		return &Refusal{CodeInvalidToken, "no token of this kind is accepted", err}
 	default:
-		return &refusal{CodeInvalidSession, "the session is unknown, over, or nobody is logged in to it", err}
+		return &Refusal{CodeInvalidSession, "the session is unknown, over, or nobody is logged in to it", err}
 	}
 }
 
+// message says in words why a connection ended before it was authenticated.
+func (c Code) message() string {
+	switch c {
+	case CodeTimeout:
+		return "no credential in time"
+	case CodeDraining:
+		return "the service is stopping"
+	case CodeUnavailable:
+		return "try again later"
+	}
+	return "the connection was ended"
+}
+
 // serveHTTP answers the upgrade request with the refusal.
-func (r *refusal) serveHTTP(w http.ResponseWriter, retryAfter time.Duration, challenge string) {
+func (r *Refusal) serveHTTP(w http.ResponseWriter, retryAfter time.Duration, challenge string) {
 	h := w.Header()
-	status := r.code.status()
+	status := r.Code.Status()
 	switch status {
 	case http.StatusUnauthorized:
 		if challenge != "" {
@@ -150,7 +168,7 @@ func (r *refusal) serveHTTP(w http.ResponseWriter, retryAfter time.Duration, cha
 }
 
 // event is the refusal in the plain JSON dialect.
-func (r *refusal) event() []byte {
+func (r *Refusal) event() []byte {
 	var e struct {
 		Event string `json:"event"`
 		Data  struct {
@@ -160,7 +178,7 @@ func (r *refusal) event() []byte {
 		} `json:"data"`
 	}
 	e.Event = "unauthorized"
-	e.Data.Message, e.Data.Code, e.Data.Type = r.message, r.code, "UnauthorizedError"
+	e.Data.Message, e.Data.Code, e.Data.Type = r.Message, r.Code, "UnauthorizedError"
 	b, _ := json.Marshal(e) // strings only: cannot fail
 	return b
 }
