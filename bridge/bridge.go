@@ -23,11 +23,15 @@ type Bridge struct {
 	guardOrigin bool
 	upgrader    websocket.Upgrader
 	index       *index
+	deadlines   deadlines
 	closers     closers
+	touchers    closers
 	pending     atomic.Int64
+	began       time.Time
 
-	ctx  context.Context // ends when the service has drained
-	stop context.CancelFunc
+	ctx       context.Context // ends when the service has drained
+	stop      context.CancelFunc
+	followers sync.WaitGroup
 }
 
 // New returns the hook over an authenticator, and begins to follow what its
@@ -42,7 +46,7 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a)}
+	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a), began: time.Now()}
 	b.index = newIndex(b)
 	for _, s := range o.AllowedOrigins {
 		p, err := parseOriginPattern(s)
@@ -58,31 +62,37 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 		CheckOrigin:      func(*http.Request) bool { return true },
 		Subprotocols:     slices.Concat(o.Subprotocols, b.traits.Subprotocols),
 		HandshakeTimeout: o.WriteTimeout,
-		ReadBufferSize:   1024,
+		ReadBufferSize:   256,
 		WriteBufferSize:  1024,
 		WriteBufferPool:  &sync.Pool{},
 	}
+	sources, err := b.index.addSources(FeedsOf(a))
+	if err != nil {
+		return nil, err
+	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	for _, s := range b.index.addSources(FeedsOf(a)) {
-		go b.follow(b.ctx, s)
+	for _, s := range sources {
+		b.followers.Go(func() { b.follow(b.ctx, s) })
+	}
+	if o.Bus != nil {
+		b.followers.Go(func() { b.followBus(b.ctx) })
 	}
 	return b, nil
 }
 
 // Handler serves WebSocket connections: serve is called with each connection
 // once its identity stands, and the connection is closed when serve returns:
-// with 1000 (normal), or 1011 (internal error) if serve panics. Refused
-// handshakes are answered without it.
+// with 1000 (normal), or 1011 (internal error) if serve panics, which is
+// logged. Refused handshakes are answered without it.
+//
+// The handler itself returns once serve has been started on a goroutine of its
+// own: what net/http keeps for a request is several times what an idle
+// connection needs. [Bridge.Shutdown] waits for all of them.
 func (b *Bridge) Handler(serve func(*Conn)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := b.Upgrade(w, r)
-		if err != nil {
-			return // answered and logged
+		if c, err := b.Upgrade(w, r); err == nil { // else answered and logged
+			go c.serve(serve)
 		}
-		code := closeInternalError
-		defer func() { c.finish(code) }()
-		serve(c)
-		code = closeNormal
 	})
 }
 
@@ -91,6 +101,21 @@ func (b *Bridge) Handler(serve func(*Conn)) http.Handler {
 // Options.AuthTimeout. The caller must close the connection. On an error the
 // client has been answered and the reason logged.
 func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+	if b.opts.Observe == nil {
+		return b.upgrade(w, r)
+	}
+	began := time.Now()
+	ctx := b.opts.Observe(r.Context(), Event{Kind: EventHandshakeBegin, Request: r})
+	c, err := b.upgrade(w, r.WithContext(ctx))
+	var id *Identity
+	if c != nil {
+		id = c.Identity()
+	}
+	b.opts.Observe(ctx, handshakeEvent(r, id, err, time.Since(began)))
+	return c, err
+}
+
+func (b *Bridge) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
@@ -103,9 +128,10 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 	l, ref := b.admit(context.WithoutCancel(r.Context()), r)
 	wait := ref != nil && errors.Is(ref.Err, ErrNoCredential) && b.traits.Message
 	if wait {
-		defer b.pending.Add(-1)
-		if b.pending.Add(1) > int64(b.opts.MaxPending) {
-			wait, ref = false, &Refusal{CodeUnavailable, "try again later", errPendingFull}
+		if full := b.enterPending(); full != nil {
+			wait, ref = false, full
+		} else {
+			defer b.leavePending()
 		}
 	}
 	if ref != nil && !wait && (l == nil || !b.opts.RefuseAfterUpgrade) {
@@ -129,7 +155,7 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 	if b.traits.Message {
 		c.request = r
 	}
-	l.attach(c.shut)
+	l.attach(c.shut, c.warning())
 	switch {
 	case wait:
 		ref = c.await(deadline)
@@ -158,7 +184,21 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 // stream, a plain handler. Credentials in messages are out of its reach.
 func (b *Bridge) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		observe, began := b.opts.Observe, time.Now()
+		if observe != nil {
+			r = r.WithContext(observe(r.Context(), Event{Kind: EventHandshakeBegin, Request: r}))
+		}
 		l, ref := b.admit(r.Context(), r)
+		if observe != nil {
+			var id *Identity
+			var err error
+			if ref != nil {
+				err = ref
+			} else {
+				id = l.identity.Load()
+			}
+			observe(r.Context(), handshakeEvent(r, id, err, time.Since(began)))
+		}
 		if ref != nil {
 			b.refuse(w, r, l, ref)
 			return
@@ -173,29 +213,26 @@ func (b *Bridge) Middleware(next http.Handler) http.Handler {
 func (b *Bridge) Len() int {
 	b.index.mu.Lock()
 	defer b.index.mu.Unlock()
-	return len(b.index.lives)
+	return b.index.count
 }
 
-// Shutdown drains the service: new handshakes are refused with 503, and every
-// connection is told so and closed with 1001 (going away). It returns nil when
-// all are gone, or ctx's error when its time is over. [http.Server.Shutdown]
-// does not know of upgraded connections; call both.
-func (b *Bridge) Shutdown(ctx context.Context) error {
-	defer b.stop()
-	left, gone := b.index.drain()
-	for _, l := range left {
-		l.end(&EndError{Code: CodeDraining})
+// enterPending counts a connection that waits for its first message; it
+// refuses one more than Options.MaxPending.
+func (b *Bridge) enterPending() *Refusal {
+	if b.pending.Add(1) > int64(b.opts.MaxPending) {
+		b.pending.Add(-1)
+		return &Refusal{CodeUnavailable, CodeUnavailable.message(), errPendingFull}
 	}
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
+	if b.opts.Observe != nil {
+		b.opts.Observe(b.ctx, Event{Kind: EventPendingBegin})
 	}
-	select {
-	case <-gone:
-		return nil
-	default:
-		return ctx.Err()
+	return nil
+}
+
+func (b *Bridge) leavePending() {
+	b.pending.Add(-1)
+	if b.opts.Observe != nil {
+		b.opts.Observe(b.ctx, Event{Kind: EventPendingEnd})
 	}
 }
 

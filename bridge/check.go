@@ -29,7 +29,7 @@ func (x *index) enqueue(e *entry) {
 		return
 	}
 	e.queued = true
-	if wait := checkInterval - time.Since(e.checked); wait > 0 {
+	if wait := checkInterval - (x.clock() - e.checked); wait > 0 {
 		time.AfterFunc(wait, func() {
 			x.mu.Lock()
 			defer x.mu.Unlock()
@@ -68,18 +68,17 @@ func (x *index) work() {
 // is looked at again. The caller holds x.mu, which is released meanwhile.
 func (x *index) look(e *entry) {
 	e.queued, e.again = false, false
-	if len(e.lives) == 0 || e.reload == nil {
+	if e.members == nil || e.reload == nil {
 		x.tidy(e)
 		return
 	}
 	began := time.Now()
-	e.checking, e.checked = true, began
+	e.checking, e.checked = true, x.clock()
+	reported, wasReported := x.changes[e.key]
+	delete(x.changes, e.key)
 	fresh, err := x.reread(e)
 	e.checking = false
-	lives := make([]*life, 0, len(e.lives))
-	for l := range e.lives {
-		lives = append(lives, l)
-	}
+	lives := e.lives()
 	if e.again && len(lives) > 0 {
 		x.enqueue(e)
 	}
@@ -87,6 +86,9 @@ func (x *index) look(e *entry) {
 	x.mu.Unlock()
 	for _, l := range lives {
 		l.judge(e.key, began, fresh, err)
+	}
+	if wasReported {
+		x.b.opts.Observe(x.b.ctx, Event{Kind: EventChangeJudged, Duration: time.Since(reported)})
 	}
 	x.mu.Lock()
 }

@@ -13,8 +13,9 @@ const (
 	closerPatience = 20 * time.Millisecond
 )
 
-// closers tell connections that they end, in a bounded number of goroutines
-// that are there only while there is something to close.
+// closers do what may wait for a peer that does not read, or for a store: tell
+// connections that they end, say. They are a bounded number of goroutines that
+// are there only while there is something to do.
 type closers struct {
 	mu      sync.Mutex
 	queue   []func()

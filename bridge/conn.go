@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -95,6 +97,7 @@ func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
 				}
 			}
 		}
+		c.life.active()
 		return messageType, p, nil
 	}
 	return 0, nil, context.Cause(c.life.ctx)
@@ -208,6 +211,31 @@ func (c *Conn) shutdown(event []byte, code int, reason string) {
 	}
 	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), deadline)
 	_ = c.ws.SetReadDeadline(deadline)
+}
+
+// warning returns how to tell the client that its token runs out; nil if it
+// could not send another one, or expects no events.
+func (c *Conn) warning() func(*Identity) {
+	if !c.b.traits.Message || c.b.opts.OmitEvents {
+		return nil
+	}
+	return func(id *Identity) {
+		_ = c.WriteMessage(websocket.TextMessage, expiringEvent(id)) // the reader sees it if the peer is gone
+	}
+}
+
+// serve calls a handler's function and closes the connection when it returns.
+func (c *Conn) serve(f func(*Conn)) {
+	code := closeInternalError
+	defer func() {
+		if v := recover(); v != nil && v != http.ErrAbortHandler { // net/http's own exception
+			c.b.opts.Logger.LogAttrs(c.life.ctx, slog.LevelError, "the connection's handler panicked",
+				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		}
+		c.finish(code)
+	}()
+	f(c)
+	code = closeNormal
 }
 
 // linger reads what the peer is still sending of a message that was too long,

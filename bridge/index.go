@@ -1,65 +1,74 @@
 package bridge
 
 import (
-	"container/list"
 	"context"
-	"errors"
 	"sync"
 	"time"
 )
 
 // index finds the connections of a session, and all of them. It also holds
-// the identities of sessions that were read and have not changed since.
+// the identities of sessions that were read and have not changed since; see
+// cache.go. A connection with a session of its own costs it less than 250
+// bytes, the session's key included.
 type index struct {
 	b *Bridge
 
 	mu      sync.Mutex
-	lives   map[*life]struct{}
+	lives   *life // the head of a list
+	count   int
 	entries map[string]*entry
-	sources map[string]*source // by the feed's name
-	epoch   uint64             // counts the moments at which what was read may have become doubtful
-	empty   chan struct{}      // closed when draining and the last life is gone
+	aliases map[string][]*entry // by their sessions' further keys
+	sources map[string]*source  // by the feed's name
+	empty   chan struct{}       // closed when draining and the last life is gone
 
-	cache     list.List // of *entry, the latest used in front
-	cacheSize int64
+	cache cache
 
 	queue   []string // keys that are to be looked at again
 	workers int
+	changes map[string]time.Time // when a change was reported, for an observer
 }
 
 // entry is one session that connections are bound to or that is in the cache.
 type entry struct {
-	key    string
-	source *source // nil: its store reports no changes
-	lives  map[*life]struct{}
-	reload func(context.Context) (*Identity, error)
+	key     string
+	source  *source // nil: its store reports no changes
+	members *membership
+	reload  reloader
+	extras  *extras // nil if it has none
 
 	flight *flight // the reading that is under way
+	cached *cached // what has been read
 
-	queued   bool      // a check waits in the queue, or for its time
-	checking bool      // a worker has it
-	again    bool      // it changed while the worker had it
-	checked  time.Time // when the last check began
-
-	cached *Identity
-	epoch  uint64    // that cached was read in
-	good   time.Time // until when cached may be used; zero for no end
-	place  *list.Element
-	cost   int64
+	checked  time.Duration // when the last check began; see index.clock
+	queued   bool          // a check waits in the queue, or for its time
+	checking bool          // a worker has it
+	again    bool          // it changed while the worker had it
 }
 
-// flight is a reading that several handshakes wait for.
-type flight struct {
-	done   chan struct{}
-	cancel context.CancelFunc
-	dirty  bool // the session changed meanwhile
-	id     *Identity
-	err    error
+// extras are what few sessions have.
+type extras struct {
+	aliases []string
+	every   time.Duration
+	touch   func(context.Context) error
+	touched time.Time
+}
+
+// membership is one life's place in one session's entry.
+type membership struct {
+	life       *life
+	entry      *entry
+	prev, next *membership // of the same entry
+	sibling    *membership // of the same life; guarded by life.mu
+	epoch      uint32      // of the source when the life began to read
+	dirty      bool        // the session changed since
 }
 
 func newIndex(b *Bridge) *index {
-	return &index{b: b, lives: map[*life]struct{}{}, entries: map[string]*entry{}, sources: map[string]*source{}}
+	return &index{b: b, entries: map[string]*entry{}, sources: map[string]*source{}, changes: map[string]time.Time{}}
 }
+
+// clock is a time of day without its bulk.
+func (x *index) clock() time.Duration { return time.Since(x.b.began) }
 
 // add registers a life; it reports false once the service drains.
 func (x *index) add(l *life) bool {
@@ -68,69 +77,52 @@ func (x *index) add(l *life) bool {
 	if x.empty != nil {
 		return false
 	}
-	x.lives[l] = struct{}{}
+	l.next = x.lives
+	if x.lives != nil {
+		x.lives.prev = l
+	}
+	x.lives = l
+	x.count++
+	l.listed = true
 	return true
 }
 
 func (x *index) remove(l *life) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if _, ok := x.lives[l]; !ok {
+	if !l.listed {
 		return
 	}
-	delete(x.lives, l)
-	if x.empty != nil && len(x.lives) == 0 {
+	l.listed = false
+	if l.next != nil {
+		l.next.prev = l.prev
+	}
+	if l.prev != nil {
+		l.prev.next = l.next
+	} else {
+		x.lives = l.next
+	}
+	l.prev, l.next = nil, nil
+	x.count--
+	if x.empty != nil && x.count == 0 {
 		close(x.empty)
 	}
 }
 
-// bind registers a life under a session's key.
-func (x *index) bind(n Binding, l *life) {
+// all returns the lives that are registered.
+func (x *index) all() []*life {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e := x.entry(n)
-	e.lives[l] = struct{}{}
+	return x.allLocked()
 }
 
-// entry returns the entry of a key. The caller holds x.mu.
-func (x *index) entry(n Binding) *entry {
-	e := x.entries[n.Key]
-	if e == nil {
-		e = &entry{key: n.Key, source: x.sources[n.Feed], lives: map[*life]struct{}{}}
-		x.entries[n.Key] = e
+// allLocked is all for a caller that holds x.mu.
+func (x *index) allLocked() []*life {
+	all := make([]*life, 0, x.count)
+	for l := x.lives; l != nil; l = l.next {
+		all = append(all, l)
 	}
-	if e.reload == nil {
-		e.reload = n.Reload
-	}
-	return e
-}
-
-func (x *index) unbind(key string, l *life) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if e := x.entries[key]; e != nil {
-		delete(e.lives, l)
-		if e.flight != nil && len(e.lives) == 0 {
-			e.flight.cancel() // nobody waits for it any more, and nobody shall
-			e.flight = nil
-		}
-		x.tidy(e)
-	}
-}
-
-// tidy forgets an entry that nobody needs. The caller holds x.mu.
-func (x *index) tidy(e *entry) {
-	if len(e.lives) == 0 && e.cached == nil && e.flight == nil && !e.queued && !e.checking &&
-		x.entries[e.key] == e { // not its successor
-		delete(x.entries, e.key)
-	}
-}
-
-// currentEpoch tells how often changes may have been missed.
-func (x *index) currentEpoch() uint64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.epoch
+	return all
 }
 
 // drain lets nobody in any more. It returns those who are in, and a channel
@@ -140,150 +132,161 @@ func (x *index) drain() (left []*life, gone <-chan struct{}) {
 	defer x.mu.Unlock()
 	if x.empty == nil {
 		x.empty = make(chan struct{})
-		if len(x.lives) == 0 {
+		if x.count == 0 {
 			close(x.empty)
 		}
 	}
-	left = make([]*life, 0, len(x.lives))
-	for l := range x.lives {
-		left = append(left, l)
-	}
-	return left, x.empty
+	return x.allLocked(), x.empty
 }
 
-const (
-	// maxReads is how often a session is read until it was not changed
-	// meanwhile. An application does not write one session so often.
-	maxReads = 8
-	// identityOverhead is what an identity and its place in the cache take
-	// beside the session's own bytes, and decodedFactor how many times the
-	// latter once they are decoded. Both are on the safe side.
-	identityOverhead = 1024
-	decodedFactor    = 4
-)
-
-var errRestless = errors.New("the session changed each time it was read")
-
-// read returns the identity of a session: the one in the cache if it is known
-// to be what the store holds, else that which the store holds now.
-func (x *index) read(ctx context.Context, n Binding) (*Identity, error) {
-	for range maxReads {
-		x.mu.Lock()
-		now := time.Now()
-		if !x.sources[n.Feed].coherent(now) {
-			x.mu.Unlock()
-			return fetch(ctx, n.Key, n.Reload)
-		}
-		e := x.entry(n)
-		if id := e.cached; id != nil && e.epoch == x.epoch && (e.good.IsZero() || now.Before(e.good)) {
-			x.cache.MoveToFront(e.place)
-			x.mu.Unlock()
-			return id, nil
-		}
-		f := e.flight
-		if f == nil {
-			var fly func()
-			f, fly = x.flight(ctx, e, n.Reload)
-			go fly()
-		}
-		x.mu.Unlock()
-		select {
-		case <-f.done:
-			if !f.dirty {
-				return f.id, f.err
-			}
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-	return nil, errRestless
-}
-
-// reread returns what the store holds now. What is in the cache, and what is
-// being read already, does not count: a change may have been missed that nobody
-// knows of. The caller holds x.mu, which is released meanwhile.
-func (x *index) reread(e *entry) (*Identity, error) {
-	x.drop(e)
-	if e.flight != nil {
-		e.flight.dirty = true
-	}
-	f, fly := x.flight(x.b.ctx, e, e.reload)
-	x.mu.Unlock()
-	fly()
+// bind registers a life under a session's key.
+func (x *index) bind(n Binding, l *life) *membership {
 	x.mu.Lock()
-	return f.id, f.err
+	defer x.mu.Unlock()
+	e := x.entry(n)
+	m := &membership{life: l, entry: e, next: e.members, epoch: e.source.currentEpoch()}
+	if e.members != nil {
+		e.members.prev = m
+	}
+	e.members = m
+	return m
 }
 
-// flight returns a reading that others can wait for, and what performs it. It
-// does not end with ctx, because of those others. The caller holds x.mu.
-func (x *index) flight(ctx context.Context, e *entry, reload func(context.Context) (*Identity, error)) (f *flight, fly func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f = &flight{done: make(chan struct{}), cancel: cancel}
-	e.flight = f
-	epoch := x.epoch
-	return f, func() {
-		defer close(f.done)
-		f.id, f.err = fetch(ctx, e.key, reload)
-		cancel()
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		f.dirty = f.dirty || epoch != x.epoch
-		if e.flight != f {
-			return
+// entry returns the entry of a key. The caller holds x.mu.
+func (x *index) entry(n Binding) *entry {
+	e := x.entries[n.Key]
+	if e == nil {
+		e = &entry{key: n.Key, source: x.sources[n.Feed], checked: -checkInterval}
+		x.entries[n.Key] = e
+		if len(n.Aliases) > 0 && x.aliases == nil {
+			x.aliases = map[string][]*entry{}
 		}
+		for _, alias := range n.Aliases {
+			x.aliases[alias] = append(x.aliases[alias], e)
+		}
+	}
+	if e.reload == nil {
+		e.reload = n.Reload
+	}
+	if n.Touch != nil && x.b.opts.Touch <= 0 {
+		n.Touch = nil
+	}
+	if e.extras == nil && (len(n.Aliases) > 0 || n.Every > 0 || n.Touch != nil) {
+		e.extras = &extras{aliases: n.Aliases, every: n.Every, touch: n.Touch}
+	}
+	return e
+}
+
+func (x *index) unbind(m *membership) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := m.entry
+	if m.next != nil {
+		m.next.prev = m.prev
+	}
+	if m.prev != nil {
+		m.prev.next = m.next
+	} else {
+		e.members = m.next
+	}
+	if e.flight != nil && e.members == nil {
+		e.flight.cancel() // nobody waits for it any more, and nobody shall
 		e.flight = nil
-		if !f.dirty && f.err == nil && e.source.coherent(time.Now()) {
-			x.keep(e, f.id)
-		}
-		x.tidy(e)
+	}
+	x.tidy(e)
+}
+
+// tidy forgets an entry that nobody needs. The caller holds x.mu.
+func (x *index) tidy(e *entry) {
+	if e.members != nil || e.cached != nil || e.flight != nil || e.queued || e.checking ||
+		x.entries[e.key] != e { // that is its successor
+		return
+	}
+	delete(x.entries, e.key)
+	delete(x.changes, e.key)
+	if e.extras == nil {
+		return
+	}
+	for _, alias := range e.extras.aliases {
+		x.unalias(alias, e)
 	}
 }
 
-// fetch reads a session from its store. The identity names the session that
-// was asked for, as it is the one that is watched.
-func fetch(ctx context.Context, key string, reload reloader) (*Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
-	defer cancel()
-	id, err := authenticate(ctx, reload, nil)
-	if err == nil && id.Key != key {
-		named := *id
-		named.Key = key
-		id = &named
-	}
-	return id, err
-}
-
-// keep puts an identity into the cache. The caller holds x.mu.
-func (x *index) keep(e *entry, id *Identity) {
-	x.drop(e)
-	limit := x.b.opts.CacheBytes
-	e.cost = int64(id.Size)*decodedFactor + int64(len(e.key)) + identityOverhead
-	if e.cost > limit/8 {
-		return // one large session is not worth many small ones
-	}
-	e.cached, e.epoch = id, x.epoch
-	e.good = id.Expires
-	if sweep := x.sweepOf(e.source); sweep > 0 {
-		// Connections are looked at again after this time for the sake of
-		// changes that no store reports; so is this.
-		if end := time.Now().Add(sweep); e.good.IsZero() || end.Before(e.good) {
-			e.good = end
+func (x *index) unalias(alias string, e *entry) {
+	var rest []*entry
+	for _, other := range x.aliases[alias] {
+		if other != e {
+			rest = append(rest, other)
 		}
 	}
-	e.place = x.cache.PushFront(e)
-	x.cacheSize += e.cost
-	for x.cacheSize > limit {
-		last := x.cache.Back().Value.(*entry)
-		x.drop(last)
-		x.tidy(last)
+	if len(rest) == 0 {
+		delete(x.aliases, alias)
+	} else {
+		x.aliases[alias] = rest
 	}
 }
 
-// drop takes an identity out of the cache. The caller holds x.mu.
-func (x *index) drop(e *entry) {
-	if e.cached != nil {
-		x.cache.Remove(e.place)
-		x.cacheSize -= e.cost
-		e.cached, e.place = nil, nil
+// renew has the memberships count as of now: what is read from here on is
+// judged by the changes from here on.
+func (x *index) renew(first *membership) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for m := first; m != nil; m = m.sibling {
+		m.dirty, m.epoch = false, m.entry.source.currentEpoch()
 	}
+}
+
+// clean reports whether nothing has changed since the last renew, as far as is
+// known, and nothing can have been missed.
+func (x *index) clean(m *membership) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return !m.dirty && m.epoch == m.entry.source.currentEpoch()
+}
+
+// lives returns the lives that are bound to an entry. The caller holds x.mu.
+func (e *entry) lives() []*life {
+	var lives []*life
+	for m := e.members; m != nil; m = m.next {
+		lives = append(lives, m.life)
+	}
+	return lives
+}
+
+// sweep is how often a session is read although no change was reported; 0 for
+// never.
+func (x *index) sweep(m *membership) time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.sweepOf(m.entry)
+}
+
+// sweepOf is the same for a caller that holds x.mu.
+func (x *index) sweepOf(e *entry) time.Duration {
+	sweep := x.b.opts.Sweep
+	switch {
+	case sweep < 0:
+		sweep = 0
+	case sweep > 0:
+	case e.source != nil && e.source.pushes:
+		sweep = sweepWithPush
+	default:
+		sweep = sweepWithoutPush
+	}
+	if e.extras != nil && e.extras.every > 0 && (sweep == 0 || e.extras.every < sweep) {
+		sweep = e.extras.every
+	}
+	return sweep
+}
+
+// touch returns how to keep a session alive, if it can be and it is time to.
+func (x *index) touch(key string) func(context.Context) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.entries[key]
+	if e == nil || e.extras == nil || e.extras.touch == nil || time.Since(e.extras.touched) < x.b.opts.Touch {
+		return nil
+	}
+	e.extras.touched = time.Now()
+	return e.extras.touch
 }

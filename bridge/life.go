@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,16 +28,28 @@ type life struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	identity atomic.Pointer[Identity] // nil while pending
-	dirty    atomic.Bool              // a bound session changed since authenticate began to read
+	touched  atomic.Int64             // when the client was last active, as far as that matters
 
-	mu       sync.Mutex
-	over     bool
-	bindings []Binding
-	look     *time.Timer     // fires when the identity must be looked at again
-	held     time.Time       // when the identity was learnt
-	stale    time.Time       // since when looking has failed; zero if it has not
-	failure  error           // how it failed last
-	shut     func(*EndError) // tells the transport; nil if there is none
+	prev, next *life     // of index.lives, like listed guarded by index.mu
+	due        time.Time // when lookAgain is called; like place guarded by deadlines.mu
+	place      int       // in deadlines.heap; 0 for none
+	listed     bool
+
+	mu     sync.Mutex
+	over   bool
+	first  *membership     // of the sessions that are bound
+	began  time.Time       // when somebody was authenticated
+	held   time.Time       // when the identity was learnt
+	notice time.Time       // when the client is told that it runs out; zero for never
+	outage *outage         // nil unless looking has failed
+	shut   func(*EndError) // tells the transport that the life is over; nil if there is none
+	warn   func(*Identity) // tells it that the identity runs out; the same
+}
+
+// outage is the time in which a session could not be looked at.
+type outage struct {
+	since time.Time
+	err   error // the last
 }
 
 // newLife begins a pending life, within ctx. It returns nil once the service
@@ -57,11 +68,22 @@ func (b *Bridge) newLife(ctx context.Context) *life {
 func (l *life) bind(n Binding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || n.Key == "" || slices.ContainsFunc(l.bindings, func(o Binding) bool { return o.Key == n.Key }) {
+	if l.over || n.Key == "" || l.membership(n.Key) != nil {
 		return
 	}
-	l.bindings = append(l.bindings, n)
-	l.b.index.bind(n, l)
+	m := l.b.index.bind(n, l)
+	m.sibling, l.first = l.first, m
+}
+
+// membership returns the life's place in a session's entry, or nil. The caller
+// holds l.mu.
+func (l *life) membership(key string) *membership {
+	for m := l.first; m != nil; m = m.sibling {
+		if m.entry.key == key {
+			return m
+		}
+	}
+	return nil
 }
 
 // load binds a session and reads it.
@@ -70,29 +92,35 @@ func (l *life) load(ctx context.Context, n Binding) (*Identity, error) {
 	return l.b.index.read(ctx, n)
 }
 
-// changed notes that a bound session changed, perhaps after it was read and
-// before it was committed.
-func (l *life) changed() { l.dirty.Store(true) }
-
 // unbindExcept releases the sessions that the identity was not read from.
 // The caller holds l.mu.
 func (l *life) unbindExcept(key string) {
-	l.bindings = slices.DeleteFunc(l.bindings, func(n Binding) bool {
-		if n.Key == key {
-			return false
+	var keep *membership
+	for m := l.first; m != nil; {
+		next := m.sibling
+		if m.entry.key == key {
+			m.sibling, keep = nil, m
+		} else {
+			l.b.index.unbind(m)
 		}
-		l.b.index.unbind(n.Key, l)
-		return true
-	})
+		m = next
+	}
+	l.first = keep
 }
 
-// attach sets what to do when the life is ended from this side. If it has
-// been already, that is done now.
-func (l *life) attach(shut func(*EndError)) {
+// attach sets what to do when the life is ended from this side, and when its
+// identity runs out; nil leaves either as it is. If it has been ended already,
+// shut is called now.
+func (l *life) attach(shut func(*EndError), warn func(*Identity)) {
 	l.mu.Lock()
-	l.shut = shut
+	if shut != nil {
+		l.shut = shut
+	}
+	if warn != nil {
+		l.warn = warn
+	}
 	l.mu.Unlock()
-	if e := (*EndError)(nil); errors.As(context.Cause(l.ctx), &e) {
+	if e := (*EndError)(nil); shut != nil && errors.As(context.Cause(l.ctx), &e) {
 		shut(e)
 	}
 }
@@ -105,12 +133,11 @@ func (l *life) authenticate(ctx context.Context, h *Handshake) (err error) {
 	h.bind, h.load = l.bind, l.load
 	defer func() { h.bind, h.load = nil, nil }()
 	for range maxReads {
-		l.dirty.Store(false)
-		epoch := l.b.index.currentEpoch()
+		l.renew()
 		var id *Identity
 		if id, err = authenticate(ctx, l.b.auth, h); err == nil {
 			var again bool
-			if again, err = l.commitIfClean(id, epoch); again {
+			if again, err = l.commitIfClean(id); again {
 				err = errRestless
 				continue
 			}
@@ -129,12 +156,22 @@ func (l *life) authenticate(ctx context.Context, h *Handshake) (err error) {
 	return err
 }
 
-// commitIfClean commits an identity that was read in epoch. It reports again
-// if what was read may have changed.
-func (l *life) commitIfClean(id *Identity, epoch uint64) (again bool, err error) {
+// renew has the sessions that are bound already judged by their changes from
+// here on.
+func (l *life) renew() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if id.Key != "" && (l.dirty.Load() || epoch != l.b.index.currentEpoch()) {
+	if l.first != nil {
+		l.b.index.renew(l.first)
+	}
+}
+
+// commitIfClean commits an identity. It reports again if the session that it
+// was read from changed meanwhile, or may have.
+func (l *life) commitIfClean(id *Identity) (again bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := l.membership(id.Key); m != nil && !l.b.index.clean(m) {
 		return true, nil
 	}
 	return false, l.commit(id)
@@ -152,14 +189,14 @@ func (l *life) commit(id *Identity) error {
 	if l.over {
 		return context.Cause(l.ctx) // ended while the authenticator was asked
 	}
-	if id.Key != "" && !slices.ContainsFunc(l.bindings, func(n Binding) bool { return n.Key == id.Key }) {
+	if id.Key != "" && l.membership(id.Key) == nil {
 		return errNotBound
 	}
 	if old := l.identity.Load(); old != nil {
 		if !old.sameUser(id) {
 			return Reject(CodeUserChanged, "the credential is another user's", errOtherUser)
 		}
-		if id.Key == "" && !id.Expires.IsZero() && (old.Expires.IsZero() || id.Expires.Before(old.Expires)) {
+		if id.Claims != nil && !id.Expires.IsZero() && (old.Expires.IsZero() || id.Expires.Before(old.Expires)) {
 			l.unbindExcept(old.Key)
 			return nil
 		}
@@ -170,23 +207,37 @@ func (l *life) commit(id *Identity) error {
 
 // hold makes id the identity. The caller holds l.mu.
 func (l *life) hold(id *Identity) {
-	l.identity.Store(id)
-	l.held, l.stale = time.Now(), time.Time{}
+	old := l.identity.Swap(id)
+	l.held, l.outage = time.Now(), nil
+	if old == nil {
+		l.began = l.held
+		if observe := l.b.opts.Observe; observe != nil {
+			observe(l.ctx, Event{Kind: EventConnectionBegin, Via: id.Via})
+		}
+	}
+	if old == nil || !old.Expires.Equal(id.Expires) {
+		l.notice = l.noticeTime(id)
+	}
 	l.unbindExcept(id.Key)
 	l.schedule(id)
 }
 
-// schedule sets the timer for the next look. The caller holds l.mu.
+// schedule sets the time of the next look. The caller holds l.mu.
 func (l *life) schedule(id *Identity) {
 	var d time.Duration
 	if !id.Expires.IsZero() {
 		d = max(time.Until(id.Expires), minLook)
+		if !l.notice.IsZero() {
+			d = min(d, max(time.Until(l.notice), minLook))
+		}
 	}
-	if sweep := l.b.index.sweep(id.Key); sweep > 0 && l.reload(id) != nil {
-		// Spread, so that connections made together are not read together.
-		sweep -= rand.N(sweep/4 + 1)
-		if d == 0 || sweep < d {
-			d = sweep
+	if m := l.membership(id.Key); m != nil && m.entry.reload != nil {
+		if sweep := l.b.index.sweep(m); sweep > 0 {
+			// Spread, so that connections made together are not read together.
+			sweep -= rand.N(sweep/4 + 1)
+			if d == 0 || sweep < d {
+				d = sweep
+			}
 		}
 	}
 	if d > 0 {
@@ -194,53 +245,61 @@ func (l *life) schedule(id *Identity) {
 	}
 }
 
-// arm lets lookAgain run after d. The caller holds l.mu.
-func (l *life) arm(d time.Duration) {
-	switch {
-	case l.over:
-	case l.look == nil:
-		l.look = time.AfterFunc(d, l.lookAgain)
-	default:
-		l.look.Reset(d)
+// noticeTime returns when the client is told that its token runs out; zero for
+// never. Of a short life no more than half has passed by then.
+func (l *life) noticeTime(id *Identity) time.Time {
+	left := time.Until(id.Expires)
+	if l.b.opts.ExpiryNotice < 0 || id.Claims == nil || id.Expires.IsZero() || left <= 0 {
+		return time.Time{}
 	}
+	return id.Expires.Add(-min(l.b.opts.ExpiryNotice, left/2))
 }
 
-// reload returns how to read id's session again; nil if there is no way. The
-// caller holds l.mu.
-func (l *life) reload(id *Identity) func(context.Context) (*Identity, error) {
-	for _, n := range l.bindings {
-		if n.Key == id.Key && n.Reload != nil {
-			return n.Reload
-		}
+// arm lets lookAgain run after d. The caller holds l.mu.
+func (l *life) arm(d time.Duration) {
+	if !l.over {
+		l.b.deadlines.set(l, d)
 	}
-	return nil
 }
 
 // lookAgain has it found out whether the identity still holds.
 func (l *life) lookAgain() {
 	l.mu.Lock()
-	id := l.identity.Load()
-	reload := l.reload(id)
-	expired := id.expired(time.Now())
-	if reload == nil && !expired {
-		l.schedule(id) // authenticated anew as the timer fired
+	if l.over {
+		l.mu.Unlock()
+		return
+	}
+	id, now := l.identity.Load(), time.Now()
+	m := l.membership(id.Key)
+	reload := m != nil && m.entry.reload != nil
+	expired := id.expired(now)
+	final := expired && (!reload || id.Claims != nil) // no store can tell otherwise
+	var warn func(*Identity)
+	if !l.notice.IsZero() && !now.Before(l.notice) && !expired {
+		l.notice, warn = time.Time{}, l.warn
+	}
+	// A look at the session sets the next time itself, when it is done.
+	if !final && !reload || warn != nil {
+		l.schedule(id)
 	}
 	var away *EndError
-	if !l.stale.IsZero() {
-		if rest := l.b.opts.MaxStale - time.Since(l.stale); rest > 0 {
+	if l.outage != nil {
+		if rest := l.b.opts.MaxStale - time.Since(l.outage.since); rest > 0 {
 			l.arm(rest) // the look may take longer
 		} else {
-			away = &EndError{Code: CodeUnavailable, Err: l.failure}
+			away = &EndError{Code: CodeUnavailable, Err: l.outage.err}
 		}
 	}
 	l.mu.Unlock()
 	switch {
 	case away != nil:
 		l.end(away)
-	case reload != nil:
-		l.b.index.check(id.Key)
-	case expired:
+	case final:
 		l.end(&EndError{Code: id.expiredCode()})
+	case warn != nil:
+		l.b.closers.add(func() { warn(id) })
+	case reload:
+		l.b.index.check(id.Key)
 	}
 }
 
@@ -270,22 +329,33 @@ func (l *life) verdict(key string, began time.Time, fresh *Identity, err error) 
 	case err == nil:
 		return &EndError{Code: CodeUserChanged, Err: errOtherUser}
 	case errors.Is(err, ErrNoCredential), errors.Is(err, ErrRejected):
-		if id.expired(time.Now()) {
-			return &EndError{Code: id.expiredCode(), Err: err}
-		}
-		return &EndError{Code: CodeSessionEnded, Err: err}
+		return &EndError{Code: id.endCode(err), Err: err}
 	}
 	// An outage is no logout: look again soon, for a while.
-	if l.stale.IsZero() {
-		l.stale = began
+	if l.outage == nil {
+		l.outage = &outage{since: began}
 	}
-	l.failure = err
-	wait := l.b.opts.MaxStale - time.Since(l.stale)
+	l.outage.err = err
+	wait := l.b.opts.MaxStale - time.Since(l.outage.since)
 	if wait <= 0 {
 		return &EndError{Code: CodeUnavailable, Err: err}
 	}
 	l.arm(min(wait, reloadRetry))
 	return nil
+}
+
+// endCode says why an identity that a look has not confirmed is over.
+func (id *Identity) endCode(err error) Code {
+	rej := (*rejection)(nil)
+	switch {
+	case errors.As(err, &rej) && rej.code == CodeRevoked:
+		return CodeRevoked
+	case id.expired(time.Now()):
+		return id.expiredCode()
+	case id.Claims != nil && id.Session == nil:
+		return CodeRevoked // a token whose time is not over does not hold any more
+	}
+	return CodeSessionEnded
 }
 
 // unverified reports whether the identity is of this session and was last seen
@@ -348,19 +418,48 @@ func (l *life) release(cause error) bool {
 		return false
 	}
 	l.over = true
-	if l.look != nil {
-		l.look.Stop()
+	l.b.deadlines.remove(l)
+	for m := l.first; m != nil; m = m.sibling {
+		l.b.index.unbind(m)
 	}
-	for _, n := range l.bindings {
-		l.b.index.unbind(n.Key, l)
-	}
-	l.bindings = nil
+	l.first, l.outage = nil, nil
 	l.cancel(cause)
+	if observe := l.b.opts.Observe; observe != nil {
+		if id := l.identity.Load(); id != nil {
+			observe(l.ctx, connectionEndEvent(id, cause, time.Since(l.began)))
+		}
+	}
 	return true
 }
 
-// active notes that the client has sent something.
-func (l *life) active() {}
+// active notes that the client has sent something, and keeps its session alive
+// if Options.Touch says so.
+func (l *life) active() {
+	every := l.b.opts.Touch
+	if every <= 0 {
+		return
+	}
+	now, last := int64(time.Since(l.b.began))+1, l.touched.Load()
+	if last != 0 && now-last < int64(every) || !l.touched.CompareAndSwap(last, now) {
+		return
+	}
+	id := l.identity.Load()
+	if id == nil {
+		return
+	}
+	if touch := l.b.index.touch(id.Key); touch != nil {
+		l.b.touchers.add(func() { l.touch(touch) })
+	}
+}
+
+func (l *life) touch(touch func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(l.ctx, reloadTimeout)
+	defer cancel()
+	_, err := reloader(func(ctx context.Context) (*Identity, error) { return nil, touch(ctx) }).Authenticate(ctx, nil)
+	if err != nil && l.ctx.Err() == nil {
+		l.b.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "the session could not be kept alive", slog.String("reason", err.Error()))
+	}
+}
 
 // forget releases a life behind which there is no connection.
 func (l *life) forget(cause error) {

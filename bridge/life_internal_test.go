@@ -23,7 +23,7 @@ func (x *index) keys() []string {
 	defer x.mu.Unlock()
 	var keys []string
 	for k, e := range x.entries {
-		if len(e.lives) > 0 {
+		if e.members != nil {
 			keys = append(keys, k)
 		}
 	}

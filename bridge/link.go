@@ -55,11 +55,18 @@ func (b *Bridge) Open(r *http.Request) (*Link, error) {
 //
 // The error is a [*Refusal] and has been logged; it leaves a former identity
 // in force. It takes Options.AuthTimeout at the most.
-func (l *Link) Authenticate(ctx context.Context, m *Message) error {
+func (l *Link) Authenticate(ctx context.Context, m *Message) (err error) {
 	b := l.life.b
 	ctx, cancel := context.WithTimeout(ctx, b.opts.AuthTimeout)
 	defer cancel()
-	err := l.life.authenticate(ctx, &Handshake{Request: l.request, Message: m})
+	if b.opts.Observe != nil {
+		began := time.Now()
+		ctx = b.opts.Observe(ctx, Event{Kind: EventHandshakeBegin, Request: l.request})
+		defer func() {
+			b.opts.Observe(ctx, handshakeEvent(l.request, l.Identity(), err, time.Since(began)))
+		}()
+	}
+	err = l.life.authenticate(ctx, &Handshake{Request: l.request, Message: m})
 	if err == nil {
 		l.settle()
 		return nil
@@ -92,9 +99,7 @@ func (l *Link) Wait(d time.Duration) error {
 		l.timeout.Stop()
 	}
 	if !l.pending {
-		if b.pending.Add(1) > int64(b.opts.MaxPending) {
-			b.pending.Add(-1)
-			ref := &Refusal{CodeUnavailable, "try again later", errPendingFull}
+		if ref := b.enterPending(); ref != nil {
 			b.logRefusal(l.request, ref)
 			return ref
 		}
@@ -115,7 +120,7 @@ func (l *Link) settle() {
 	if l.pending {
 		l.pending = false
 		l.timeout.Stop()
-		l.life.b.pending.Add(-1)
+		l.life.b.leavePending()
 	}
 }
 
@@ -135,7 +140,12 @@ func (l *Link) Request() *http.Request { return l.request }
 // may be delivered any more but word of that. It is called once, outside all
 // locks, in one of a bounded number of goroutines; at once if the life has
 // ended already. It is not called because of [Link.Close].
-func (l *Link) OnEnd(f func(*EndError)) { l.life.attach(f) }
+func (l *Link) OnEnd(f func(*EndError)) { l.life.attach(f, nil) }
+
+// OnExpiring sets how to tell the client that its token runs out, at
+// Identity.Expires, so that it can send another: once for each token, as long
+// before as Options.ExpiryNotice says.
+func (l *Link) OnExpiring(f func(*Identity)) { l.life.attach(nil, f) }
 
 // End ends the life from this side, as a client's own wish does:
 // &EndError{Code: CodeClientRequest}. A second end does nothing.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,6 +78,30 @@ type Options struct {
 	// answer is waited for 5 s at least. Default 30 s; negative: not at all.
 	MaxStale time.Duration
 
+	// Touch is how often, at the most, a client that sends something extends its
+	// session's life as a visit to the web application does, where the stack
+	// has such a thing. Default 0: never, which leaves the session's life to
+	// the web application. Less than a minute is refused.
+	Touch time.Duration
+
+	// ExpiryNotice is how long before a token runs out its client is told so,
+	// by an "expiring" event, so that it can send another "authenticate".
+	// It is sent only where tokens may come by message. Default 60 s, or half
+	// of the token's remaining life if that is shorter; negative: no notice.
+	ExpiryNotice time.Duration
+
+	// CloseAfter is how long a connection that waits for its first message may
+	// try again after a bad attempt, within AuthTimeout. Default 0: until
+	// AuthTimeout is over; negative: not at all.
+	CloseAfter time.Duration
+
+	// Bus carries [Bridge.Revoke] to the service's other nodes; nil: it acts
+	// on this one alone. See stores.NewBus.
+	Bus Bus
+
+	// Observe, if set, is told what happens; see [Event]. It must not block.
+	Observe func(context.Context, Event) context.Context
+
 	// RetryAfter is what a client is told to wait before it tries again when
 	// the store cannot be reached. Default 5 s.
 	RetryAfter time.Duration
@@ -112,6 +137,12 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if c.MaxStale == 0 {
 		c.MaxStale = 30 * time.Second
+	}
+	if c.ExpiryNotice == 0 {
+		c.ExpiryNotice = time.Minute
+	}
+	if c.Touch != 0 && c.Touch < time.Minute {
+		errs = append(errs, errors.New("bridge: Touch is less than a minute; every extension is a write that the store reports to all nodes"))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -49,6 +49,15 @@ func (c *Conn) await(deadline time.Time) *Refusal {
 		case attempt == c.b.opts.MaxAttempts:
 			ref.Err = fmt.Errorf("%w; the last: %w", errTooManyTries, err)
 			return c.turnAway(ref)
+		case c.b.opts.CloseAfter < 0:
+			return c.turnAway(ref)
+		case c.b.opts.CloseAfter > 0 && attempt == 1:
+			if end := time.Now().Add(c.b.opts.CloseAfter); end.Before(deadline) {
+				deadline = end
+				if err := c.ws.SetReadDeadline(deadline); err != nil {
+					return c.turnAway(c.pendingFailure(err))
+				}
+			}
 		}
 		c.b.logRefusal(c.request, ref)
 		err = c.send(websocket.TextMessage, ref.event(), min(c.b.opts.WriteTimeout, time.Until(deadline)))

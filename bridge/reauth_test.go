@@ -78,6 +78,10 @@ func TestReauthenticationMovesTheEnd(t *testing.T) {
 			c.expect("authenticated ann")
 			c.send(tokenFrame(token))
 			c.expect("authenticated ann")
+			c.expect("expiring ")
+			if d := time.Since(start); d != lifetime-time.Minute {
+				t.Errorf("%s: warned after %v, want a minute before %v", token, d, lifetime)
+			}
 			c.expect("deauthenticated token_expired")
 			c.closes(3000)
 			if d := time.Since(start); d != lifetime {

@@ -20,8 +20,11 @@ type source struct {
 	sound     bool      // and nothing has been missed
 	until     time.Time // until when that is known
 	lost      time.Time // since when it is not; zero if it is
+	epoch     uint32    // counts the moments at which what was read may have become doubtful
 	resyncing bool      // all its sessions are being looked at again
 	resyncs   int       // how often that has been asked for
+	began     time.Time // when it began
+	count     int       // of them, so far
 }
 
 // coherent reports whether what was read is what the store holds, unless a
@@ -30,11 +33,23 @@ func (s *source) coherent(now time.Time) bool {
 	return s != nil && s.sound && now.Before(s.until) && s.x.b.opts.CacheBytes > 0
 }
 
-// sources groups the feeds by their stores.
-func (x *index) addSources(feeds []Feed) []*source {
+// currentEpoch tells how often changes may have been missed. The caller holds
+// x.mu.
+func (s *source) currentEpoch() uint32 {
+	if s == nil {
+		return 0
+	}
+	return s.epoch
+}
+
+// addSources groups the feeds by their stores.
+func (x *index) addSources(feeds []Feed) ([]*source, error) {
 	var all []*source
 	byStore := map[string]*source{}
 	for _, f := range feeds {
+		if f.Follow == nil {
+			return nil, fmt.Errorf("bridge: the feed %q has no Follow; leave the feed out if its store reports no changes", f.Name)
+		}
 		if x.sources[f.Name] != nil {
 			continue // the same authenticator by cookie and by message
 		}
@@ -47,7 +62,7 @@ func (x *index) addSources(feeds []Feed) []*source {
 		s.feeds = append(s.feeds, f)
 		x.sources[f.Name] = s
 	}
-	return all
+	return all, nil
 }
 
 // follow reports a store's changes until ctx ends.
@@ -69,36 +84,17 @@ func (b *Bridge) follow(ctx context.Context, s *source) {
 	x := s.x
 	x.mu.Lock()
 	s.pushes, s.sound = false, false
-	x.epoch++
+	s.epoch++
 	s.resync() // so that the next look comes as soon as it now must
 	x.mu.Unlock()
+	if b.opts.Observe != nil {
+		b.opts.Observe(ctx, Event{Kind: EventWatchRefused, Store: s.name, Err: err})
+	}
 	b.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "sessions are read again from time to time: the store does not report changes",
 		slog.String("store", s.name), slog.String("reason", err.Error()))
 }
 
 var errFollowedNoMore = errors.New("the feed has ended")
-
-// sweep is how often a session is read although no change was reported.
-func (x *index) sweep(key string) time.Duration {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if e := x.entries[key]; e != nil {
-		return x.sweepOf(e.source)
-	}
-	return x.sweepOf(nil)
-}
-
-// sweepOf is the same for all of a source, which may be nil. The caller holds
-// x.mu.
-func (x *index) sweepOf(s *source) time.Duration {
-	switch {
-	case x.b.opts.Sweep != 0:
-		return x.b.opts.Sweep
-	case s != nil && s.pushes:
-		return sweepWithPush
-	}
-	return sweepWithoutPush
-}
 
 // Changed implements [Follower].
 func (s *source) Changed(keys []string) {
@@ -113,6 +109,9 @@ func (s *source) Changed(keys []string) {
 			}
 			name := append(append(append(buf[:0], s.feeds[i].Name...), '/'), k...)
 			if e := x.entries[string(name)]; e != nil { // nearly always a miss, without an allocation
+				x.changed(e)
+			}
+			for _, e := range x.aliases[string(name)] {
 				x.changed(e)
 			}
 		}
@@ -134,10 +133,13 @@ func (x *index) changed(e *entry) {
 	if e.flight != nil {
 		e.flight.dirty = true
 	}
-	for l := range e.lives {
-		l.changed()
+	for m := e.members; m != nil; m = m.next {
+		m.dirty = true
 	}
-	if len(e.lives) > 0 {
+	if e.members != nil {
+		if _, known := x.changes[e.key]; !known && x.b.opts.Observe != nil {
+			x.changes[e.key] = time.Now()
+		}
 		x.enqueue(e)
 	}
 	x.tidy(e)
@@ -160,10 +162,13 @@ func (s *source) Lost(reason error) {
 		s.lost = time.Now()
 	}
 	if was { // else nothing of this store has been taken for certain since
-		x.epoch++
+		s.epoch++
 	}
 	x.mu.Unlock()
 	if was {
+		if x.b.opts.Observe != nil {
+			x.b.opts.Observe(x.b.ctx, Event{Kind: EventWatchLost, Store: s.name, Err: reason})
+		}
 		x.b.opts.Logger.LogAttrs(x.b.ctx, slog.LevelWarn, "changes of sessions may be missed",
 			slog.String("store", s.name), slog.Any("reason", reason))
 	}
@@ -172,9 +177,12 @@ func (s *source) Lost(reason error) {
 // Restored implements [Follower].
 func (s *source) Restored() {
 	x := s.x
+	if x.b.opts.Observe != nil {
+		x.b.opts.Observe(x.b.ctx, Event{Kind: EventWatchRestored, Store: s.name})
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.epoch++
+	s.epoch++
 	s.sound, s.lost = true, time.Time{}
 	s.until = time.Now().Add(initialLease)
 	s.resync()
@@ -199,7 +207,7 @@ const (
 func (s *source) resync() {
 	s.resyncs++
 	if !s.resyncing {
-		s.resyncing = true
+		s.resyncing, s.began, s.count = true, time.Now(), 0
 		s.resyncPass()
 	}
 }
@@ -207,7 +215,7 @@ func (s *source) resync() {
 func (s *source) resyncPass() {
 	keys := make([]string, 0, len(s.x.entries))
 	for key, e := range s.x.entries {
-		if e.source == s && len(e.lives) > 0 {
+		if e.source == s && e.members != nil {
 			keys = append(keys, key)
 		}
 	}
@@ -222,11 +230,15 @@ func (s *source) resyncBatch(keys []string, pass int) {
 	for _, key := range keys[:n] {
 		if e := x.entries[key]; e != nil {
 			x.enqueue(e)
+			s.count++
 		}
 	}
 	rest := keys[n:]
 	if x.b.ctx.Err() != nil || len(rest) == 0 && pass == s.resyncs {
 		s.resyncing = false
+		if observe := x.b.opts.Observe; observe != nil {
+			observe(x.b.ctx, Event{Kind: EventResync, Store: s.name, Count: s.count, Duration: time.Since(s.began)})
+		}
 		return
 	}
 	time.AfterFunc(resyncPause, func() {
@@ -258,7 +270,7 @@ func (s *source) doubtful(now time.Time) time.Time {
 // if there are none. The caller holds x.mu.
 func (s *source) probe() reloader {
 	for _, e := range s.x.entries {
-		if e.source == s && len(e.lives) > 0 && e.reload != nil {
+		if e.source == s && e.members != nil && e.reload != nil {
 			return e.reload
 		}
 	}
@@ -330,8 +342,8 @@ func (s *source) endStale(err error) {
 	if since := s.doubtful(time.Now()); !since.IsZero() && time.Since(since) >= limit {
 		for key, e := range x.entries {
 			if e.source == s {
-				for l := range e.lives {
-					bound[l] = key
+				for m := e.members; m != nil; m = m.next {
+					bound[m.life] = key
 				}
 			}
 		}

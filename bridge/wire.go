@@ -89,3 +89,8 @@ func authenticatedEvent(id *Identity) []byte {
 func deauthenticatedEvent(code Code) []byte {
 	return []byte(`{"event":"deauthenticated","data":{"code":"` + string(code) + `"}}`)
 }
+
+// expiringEvent tells the client that its token runs out.
+func expiringEvent(id *Identity) []byte {
+	return []byte(`{"event":"expiring","data":{"expires":"` + id.Expires.UTC().Format(time.RFC3339) + `"}}`)
+}

@@ -1,0 +1,101 @@
+package bridge
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
+
+// deadlines calls lives when their time has come, with one timer for all of
+// them: ten thousand tokens that expire in the same second must not start ten
+// thousand goroutines.
+type deadlines struct {
+	mu    sync.Mutex
+	heap  lifeHeap
+	timer *time.Timer
+	armed time.Time // when the timer fires; zero if it does not
+}
+
+// set has l called after d, and not when it was to be called before.
+func (q *deadlines) set(l *life, d time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l.due = time.Now().Add(d)
+	if l.place == 0 {
+		heap.Push(&q.heap, l)
+	} else {
+		heap.Fix(&q.heap, l.place-1)
+	}
+	q.arm()
+}
+
+// remove has l not called any more.
+func (q *deadlines) remove(l *life) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if l.place != 0 {
+		heap.Remove(&q.heap, l.place-1)
+		q.arm()
+	}
+}
+
+// arm sets the timer to the first of the deadlines. One that is set too early
+// finds nothing to do. The caller holds q.mu.
+func (q *deadlines) arm() {
+	switch {
+	case len(q.heap) == 0:
+		if q.timer != nil {
+			q.timer.Stop()
+			q.armed = time.Time{}
+		}
+	case !q.armed.IsZero() && !q.heap[0].due.Before(q.armed):
+	case q.timer == nil:
+		q.armed = q.heap[0].due
+		q.timer = time.AfterFunc(time.Until(q.armed), q.fire)
+	default:
+		q.armed = q.heap[0].due
+		q.timer.Reset(time.Until(q.armed))
+	}
+}
+
+// fire calls the lives whose time has come.
+func (q *deadlines) fire() {
+	q.mu.Lock()
+	now := time.Now()
+	var due []*life
+	for len(q.heap) > 0 && !q.heap[0].due.After(now) {
+		due = append(due, heap.Pop(&q.heap).(*life))
+	}
+	q.armed = time.Time{}
+	q.arm()
+	q.mu.Unlock()
+	for _, l := range due {
+		l.lookAgain()
+	}
+}
+
+// lifeHeap implements [heap.Interface]; a life knows its place, counted from 1.
+type lifeHeap []*life
+
+func (h lifeHeap) Len() int           { return len(h) }
+func (h lifeHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+
+func (h lifeHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i+1, j+1
+}
+
+func (h *lifeHeap) Push(x any) {
+	l := x.(*life)
+	*h = append(*h, l)
+	l.place = len(*h)
+}
+
+func (h *lifeHeap) Pop() any {
+	old := *h
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	l.place = 0
+	return l
+}
