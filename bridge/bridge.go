@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -28,6 +29,8 @@ type Bridge struct {
 	touchers    closers
 	pending     atomic.Int64
 	began       time.Time
+	node        string // tells this bridge from others on the bus
+	revocations atomic.Int64
 
 	ctx       context.Context // ends when the service has drained
 	stop      context.CancelFunc
@@ -46,7 +49,7 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a), began: time.Now()}
+	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a), began: time.Now(), node: rand.Text()}
 	b.index = newIndex(b)
 	for _, s := range o.AllowedOrigins {
 		p, err := parseOriginPattern(s)

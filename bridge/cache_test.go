@@ -24,7 +24,7 @@ func TestCache(t *testing.T) {
 		"another changed":    {bridge.Options{}, func(p *pushed) { p.change("bobs", "", time.Time{}) }, 0},
 		"changed":            {bridge.Options{}, func(p *pushed) { p.change("anns", "ann", time.Time{}) }, 1},
 		"lost":               {bridge.Options{}, func(p *pushed) { p.f.Lost(errStream) }, 1},
-		"lost and restored":  {bridge.Options{}, func(p *pushed) { p.f.Lost(errStream); p.f.Restored() }, 1},
+		"lost and restored":  {bridge.Options{}, func(p *pushed) { p.f.Lost(errStream); p.f.Restored("test") }, 1},
 		"alive though lost": {bridge.Options{}, func(p *pushed) {
 			p.f.Lost(errStream)
 			p.f.Alive(time.Now().Add(time.Hour))
@@ -70,7 +70,7 @@ func TestCacheComesBack(t *testing.T) {
 		p.f.Lost(errStream)
 		p.expectReads(t, "while it is lost", 2, func() { leave(hold(b, "anns")); leave(hold(b, "anns")) })
 		p.set("anns", "bob", time.Time{}) // unreported
-		p.f.Restored()
+		p.f.Restored("test")
 		p.expectReads(t, "restored", 1, func() {
 			for range 2 {
 				if h := hold(b, "anns"); h.user() != "bob" {

@@ -39,7 +39,8 @@ type Follower interface {
 	Lost(reason error)
 
 	// Restored: from now on changes are reported again.
-	Restored()
+	// The mode is how, for logs and metrics.
+	Restored(mode string)
 }
 
 // FeedsOf returns a's feeds; none if it has no method Feeds.

@@ -41,7 +41,7 @@ func (p *pushed) follow(ctx context.Context, _ []string, f bridge.Follower) erro
 	}
 	p.followed.Add(1)
 	defer p.followed.Add(-1)
-	f.Restored()
+	f.Restored("test")
 	p.follower <- f
 	beat := time.NewTicker(500 * time.Millisecond)
 	defer beat.Stop()

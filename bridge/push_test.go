@@ -161,7 +161,7 @@ func TestSessionOfTwoAuthenticators(t *testing.T) {
 				t.Error(diff)
 			}
 			f = follower
-			f.Restored()
+			f.Restored("test")
 			close(ready)
 			<-ctx.Done()
 			return nil
@@ -226,10 +226,10 @@ func TestChangeDuringTheHandshake(t *testing.T) {
 			if n == 1 {
 				p.f.Lost(errStream)
 				p.set("anns", "bob", time.Time{})
-				p.f.Restored()
+				p.f.Restored("test")
 			}
 		}, "bob", 2},
-		"lost time and again": {func(p *pushed, _ int) { p.f.Lost(errStream); p.f.Restored() },
+		"lost time and again": {func(p *pushed, _ int) { p.f.Lost(errStream); p.f.Restored("test") },
 			http.StatusServiceUnavailable, 8},
 		"lost for good":   {func(p *pushed, _ int) { p.f.Lost(errStream) }, "ann", 2},
 		"another session": {func(p *pushed, _ int) { p.change("bobs", "", time.Time{}) }, "ann", 1},
@@ -296,7 +296,7 @@ func TestChangeWithoutReload(t *testing.T) {
 				f.Changed([]string{"s:anns"})
 				f.Lost(errStream)
 				pass(10 * time.Second)
-				f.Restored()
+				f.Restored("test")
 				pass(10 * time.Second)
 				h.mustStay(t)
 			})
@@ -355,7 +355,7 @@ func TestWatchableNoMore(t *testing.T) {
 				stop := make(chan struct{})
 				b, _ := newBridge(t, stubFeeds{p, []bridge.Feed{{Name: "s", Store: "redis", Prefixes: []string{"s:"},
 					Follow: func(_ context.Context, _ []string, f bridge.Follower) error {
-						f.Restored()
+						f.Restored("test")
 						<-stop
 						f.Lost(errStream)
 						return err
@@ -400,7 +400,7 @@ func TestShutdownStopsTheFollower(t *testing.T) {
 		}
 		p.expectReads(t, "after the end", 0, func() {
 			p.f.Changed([]string{"s:anns"})
-			p.f.Restored()
+			p.f.Restored("test")
 			p.f.Lost(errStream)
 			pass(time.Minute)
 		})

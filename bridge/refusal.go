@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -155,6 +156,9 @@ func (r *Refusal) serveHTTP(w http.ResponseWriter, retryAfter time.Duration, cha
 	switch status {
 	case http.StatusUnauthorized:
 		if challenge != "" {
+			if r.Code == CodeInvalidToken { // RFC 6750, section 3.1
+				challenge = strings.Replace(challenge, "Bearer", `Bearer error="invalid_token"`, 1)
+			}
 			h.Set("WWW-Authenticate", challenge)
 		}
 	case http.StatusServiceUnavailable:

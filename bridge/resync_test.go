@@ -33,7 +33,7 @@ func TestRestored(t *testing.T) {
 			p.set(strconv.Itoa(i), "", time.Time{})
 		}
 		start, before := time.Now(), p.reads()
-		p.f.Restored()
+		p.f.Restored("test")
 		for last := before; ; {
 			synctest.Wait()
 			now := p.reads()
@@ -80,7 +80,7 @@ func TestFlappingStream(t *testing.T) {
 					p.set(strconv.Itoa(j), "", time.Time{})
 				}
 			}
-			p.f.Restored()
+			p.f.Restored("test")
 			<-time.After(20 * time.Millisecond)
 		}
 		if got := p.reads() - before; got > 25_600/2+2*256 {
@@ -108,7 +108,7 @@ func TestLogoutOvertakesResync(t *testing.T) {
 		p.hook = func() { <-time.After(20 * time.Millisecond) } // 1,600 readings a second
 		p.mu.Unlock()
 		p.f.Lost(errStream)
-		p.f.Restored()
+		p.f.Restored("test")
 		pass(100 * time.Millisecond)
 		start := time.Now()
 		p.change("anns", "", time.Time{})
@@ -150,7 +150,7 @@ func TestLostButReadable(t *testing.T) {
 				if n := p.readsOf(func() { pass(20 * time.Second) }); n > 11*50+90 {
 					t.Errorf("%d readings of 50 sessions in 20s, want one in 2s of each", n)
 				}
-				p.f.Restored()
+				p.f.Restored("test")
 				p.silent.Store(false)
 				pass(time.Second)
 				p.expectReads(t, "restored", 0, func() { pass(20 * time.Second) })
@@ -248,14 +248,14 @@ func TestStoreBackInTime(t *testing.T) {
 						pass(away)
 						p.set("anns", "", time.Time{})
 						set(false)
-						p.f.Restored()
+						p.f.Restored("test")
 						pass(20 * time.Millisecond)
 					}
 					set(true)
 					p.f.Lost(errStream) // a probe of the time before may still be waiting
 					pass(10 * time.Second)
 					set(false)
-					p.f.Restored()
+					p.f.Restored("test")
 					pass(time.Minute)
 					for _, h := range all {
 						if c := h.code(); c != "" {

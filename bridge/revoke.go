@@ -49,36 +49,44 @@ func (t Target) validate() error {
 	return nil
 }
 
-// maxTarget bounds a message from the bus.
+// maxTarget bounds a message of the bus.
 const maxTarget = 4096
 
-// parseTarget reads a message from the bus. A user's id may be a number, as a
+// revocation is a message of the bus.
+type revocation struct {
+	Target
+	ID string `json:"id"` // the node's name and a number: no two are equal
+}
+
+// parseTarget reads a message of the bus. A user's id may be a number, as a
 // PHP or JavaScript application may hold it.
-func parseTarget(message []byte) (t Target, err error) {
+func parseTarget(message []byte) (t Target, id string, err error) {
 	var wire struct {
+		ID        string          `json:"id"`
 		User      json.RawMessage `json:"user"`
 		Via       string          `json:"via"`
 		Session   string          `json:"session"`
 		Everybody bool            `json:"everybody"`
 	}
 	if len(message) > maxTarget {
-		return Target{}, errors.New("bridge: the message is longer than 4096 bytes")
+		return Target{}, "", errors.New("bridge: the message is longer than 4096 bytes")
 	}
 	if json.Unmarshal(message, &wire) != nil {
-		return Target{}, errors.New("bridge: the message is no JSON object of a revocation") // the cause could quote it
+		return Target{}, "", errors.New("bridge: the message is no JSON object of a revocation") // the cause could quote it
 	}
 	t = Target{Via: wire.Via, Session: wire.Session, Everybody: wire.Everybody}
 	if user := string(wire.User); user != "" && user != "null" {
-		if t.User = user; user[0] == '"' {
+		t.User = user
+		if user[0] == '"' {
 			t.User, _ = jsonString(wire.User)
 		} else if strings.Trim(strings.TrimPrefix(user, "-"), "0123456789") != "" {
-			return Target{}, errors.New("bridge: the user is neither a string nor an integer")
+			return Target{}, "", errors.New("bridge: the user is neither a string nor an integer")
 		}
 		if t.User == "" {
-			return Target{}, t.validate()
+			return Target{}, "", errors.New("bridge: the user is empty")
 		}
 	}
-	return t, t.validate()
+	return t, wire.ID, t.validate()
 }
 
 // matches reports whether an identity is the target's.
@@ -105,7 +113,7 @@ func (b *Bridge) Revoke(ctx context.Context, t Target) error {
 	if b.opts.Bus == nil {
 		return nil
 	}
-	message, err := json.Marshal(t)
+	message, err := json.Marshal(revocation{t, fmt.Sprintf("%s-%d", b.node, b.revocations.Add(1))})
 	if err != nil {
 		return err
 	}
@@ -156,7 +164,10 @@ const busRetry = time.Second
 func (b *Bridge) followBus(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := b.opts.Bus.Follow(ctx, func(message []byte) {
-			t, err := parseTarget(message)
+			t, id, err := parseTarget(message)
+			if strings.HasPrefix(id, b.node+"-") {
+				return // what is meant here has been ended already
+			}
 			if err != nil {
 				b.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "a revocation was not understood", slog.String("reason", err.Error()))
 				return

@@ -175,10 +175,10 @@ func (s *source) Lost(reason error) {
 }
 
 // Restored implements [Follower].
-func (s *source) Restored() {
+func (s *source) Restored(mode string) {
 	x := s.x
 	if x.b.opts.Observe != nil {
-		x.b.opts.Observe(x.b.ctx, Event{Kind: EventWatchRestored, Store: s.name})
+		x.b.opts.Observe(x.b.ctx, Event{Kind: EventWatchRestored, Store: s.name, Mode: mode})
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

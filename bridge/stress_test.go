@@ -78,14 +78,14 @@ func TestNoConnectionOutlivesItsSession(t *testing.T) {
 		if stream.lost {
 			p.f.Lost(errStream)
 		} else {
-			p.f.Restored()
+			p.f.Restored("test")
 		}
 		stream.Unlock()
 		<-time.After(3 * time.Millisecond)
 	})
 	all.Wait()
 	stream.Lock()
-	p.f.Restored()
+	p.f.Restored("test")
 	stream.Unlock()
 
 	wrong := func() (n int) {

@@ -65,7 +65,9 @@ type WatchHandler interface {
 	// Restored: from now on changes are reported again. What happened since
 	// the last Lost, or before the first Restored, is not known: read
 	// everything again.
-	Restored()
+	//
+	// The mode is how, one of the [WatchMode] that the server allows.
+	Restored(mode string)
 }
 
 const (

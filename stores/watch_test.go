@@ -25,7 +25,7 @@ func (c changes) Changed(keys []string) {
 }
 func (c changes) Alive(time.Time) {}
 func (c changes) Lost(error)      { c <- "lost" }
-func (c changes) Restored()       { c <- "restored" }
+func (c changes) Restored(string) { c <- "restored" }
 
 // expect waits for what must come next; notices of a loss that repeat
 // themselves while a server is away count once.

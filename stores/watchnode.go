@@ -39,7 +39,7 @@ func (w *watch) node(ctx context.Context, opts redis.Options) error {
 				log.Info("watching sessions again")
 			}
 			retry = minWatchRetry
-			w.handler.Restored()
+			w.handler.Restored(string(mode))
 		})
 		if ctx.Err() != nil {
 			return nil
@@ -181,7 +181,7 @@ func (w *watch) follow(ctx context.Context, opts redis.Options, mode WatchMode, 
 			if strings.Contains(err.Error(), "message payload: <nil>") {
 				// A flush, or a reload of the data: everything may have changed.
 				w.handler.Lost(errFlushed)
-				w.handler.Restored()
+				w.handler.Restored(string(mode))
 				continue
 			}
 			return lost(err)

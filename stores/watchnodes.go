@@ -68,6 +68,7 @@ type union struct {
 	mu    sync.Mutex
 	nodes map[string]*unionNode
 	sound bool
+	mode  string // that of the node that was restored last
 }
 
 type unionNode struct {
@@ -123,7 +124,7 @@ func (u *union) judge(reason error) {
 	switch {
 	case sound && !u.sound:
 		u.sound = true
-		u.handler.Restored()
+		u.handler.Restored(u.mode)
 	case !sound && u.sound:
 		u.sound = false
 		u.handler.Lost(reason)
@@ -157,11 +158,11 @@ func (n *unionNode) Lost(reason error) {
 	n.u.judge(reason)
 }
 
-func (n *unionNode) Restored() {
+func (n *unionNode) Restored(mode string) {
 	n.u.mu.Lock()
 	defer n.u.mu.Unlock()
 	wasSound := n.sound
-	n.sound = true
+	n.sound, n.u.mode = true, mode
 	n.until = time.Now().Add(time.Second)
 	if wasSound && n.u.sound {
 		// A flush: lost and restored in one.
