@@ -1,12 +1,22 @@
 package bridge_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
 )
+
+// feeds is an authenticator with feeds and nothing else.
+type feeds []bridge.Feed
+
+func (f feeds) Feeds() []bridge.Feed { return f }
+
+func (feeds) Authenticate(context.Context, *bridge.Handshake) (*bridge.Identity, error) {
+	return nil, bridge.ErrNoCredential
+}
 
 func TestNewRefuses(t *testing.T) {
 	var (
@@ -34,6 +44,10 @@ func TestNewRefuses(t *testing.T) {
 		"negative ReadLimit":       {good, &bridge.Options{ReadLimit: -1}, "ReadLimit is negative"},
 		"negative WriteTimeout":    {good, &bridge.Options{WriteTimeout: -time.Second}, "WriteTimeout is negative"},
 		"negative RetryAfter":      {good, &bridge.Options{RetryAfter: -time.Second}, "RetryAfter is negative"},
+
+		"Touch below a minute":  {good, &bridge.Options{Touch: 59 * time.Second}, "Touch is less than a minute"},
+		"negative Touch":        {good, &bridge.Options{Touch: -1}, "Touch is less than a minute"},
+		"a feed without Follow": {feeds{{Name: "s", Store: "redis"}}, nil, "has no Follow"},
 
 		"two ways to open the origin": {good, &bridge.Options{InsecureAnyOrigin: true, AllowedOrigins: []string{"a.example"}}, "set one of them"},
 		"every origin":                {good, origins("*"), "InsecureAnyOrigin"},

@@ -84,12 +84,16 @@ func TestRefusalBeforeTheUpgrade(t *testing.T) {
 				if diff := cmp.Diff(want, string(body)); resp.StatusCode != tt.status || diff != "" {
 					t.Errorf("status %d, want %d; body -want +got:\n%s", resp.StatusCode, tt.status, diff)
 				}
+				challenge := "Bearer"
+				if tt.code == bridge.CodeInvalidToken {
+					challenge = `Bearer error="invalid_token"`
+				}
 				header := map[string]string{
 					"Content-Type":           "application/json",
 					"Cache-Control":          "no-store",
 					"X-Content-Type-Options": "nosniff",
 					"Retry-After":            map[int]string{503: "7"}[tt.status],
-					"Www-Authenticate":       map[int]string{401: "Bearer"}[tt.status],
+					"Www-Authenticate":       map[int]string{401: challenge}[tt.status],
 				}
 				for field, want := range header {
 					if got := resp.Header.Get(field); got != want {

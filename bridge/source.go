@@ -234,7 +234,7 @@ func (s *source) resyncBatch(keys []string, pass int) {
 		}
 	}
 	rest := keys[n:]
-	if x.b.ctx.Err() != nil || len(rest) == 0 && pass == s.resyncs {
+	if x.b.ctx.Err() != nil || len(rest)+len(x.queue) == 0 && pass == s.resyncs {
 		s.resyncing = false
 		if observe := x.b.opts.Observe; observe != nil {
 			observe(x.b.ctx, Event{Kind: EventResync, Store: s.name, Count: s.count, Duration: time.Since(s.began)})
@@ -244,7 +244,7 @@ func (s *source) resyncBatch(keys []string, pass int) {
 	time.AfterFunc(resyncPause, func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		if len(rest) > 0 {
+		if len(rest) > 0 || pass == s.resyncs {
 			s.resyncBatch(rest, pass)
 		} else {
 			s.resyncPass()
