@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -113,4 +114,15 @@ func connectionEndEvent(id *Identity, cause error, lived time.Duration) Event {
 		e.Code, e.Err = end.Code, end
 	}
 	return e
+}
+
+// Observers makes one of several observers, for Options.Observe: each is given
+// the context that the one before it returned.
+func Observers(all ...func(context.Context, Event) context.Context) func(context.Context, Event) context.Context {
+	return func(ctx context.Context, e Event) context.Context {
+		for _, observe := range all {
+			ctx = observe(ctx, e)
+		}
+		return ctx
+	}
 }
