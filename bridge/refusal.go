@@ -21,6 +21,7 @@ const (
 	CodeCredentialsRejected  Code = "credentials_rejected"   // the credential is not valid
 	CodeInvalidSession       Code = "invalid_session"        // a session cookie or rediskey that names no login
 	CodeInvalidToken         Code = "invalid_token"          // a token that does not hold
+	CodeInvalidSecret        Code = "invalid_secret"         // no key for this token is known
 	CodeOriginNotAllowed     Code = "origin_not_allowed"     // the page's origin may not use this service
 	CodeTimeout              Code = "authentication_timeout" // no credential came in time
 	CodeUnavailable          Code = "unavailable"            // could not find out; also ends a connection

@@ -223,7 +223,8 @@ func (s *source) resyncPass() {
 }
 
 // resyncBatch looks at the first of the keys now and at the rest later, with
-// no more in the queue than a logout can wait for. The caller holds x.mu.
+// no more in the queue than a logout can wait for. The caller holds x.mu, which
+// is released for Options.Observe.
 func (s *source) resyncBatch(keys []string, pass int) {
 	x := s.x
 	n := min(len(keys), max(resyncBatch-len(x.queue), 0))
@@ -237,7 +238,10 @@ func (s *source) resyncBatch(keys []string, pass int) {
 	if x.b.ctx.Err() != nil || len(rest)+len(x.queue) == 0 && pass == s.resyncs {
 		s.resyncing = false
 		if observe := x.b.opts.Observe; observe != nil {
-			observe(x.b.ctx, Event{Kind: EventResync, Store: s.name, Count: s.count, Duration: time.Since(s.began)})
+			e := Event{Kind: EventResync, Store: s.name, Count: s.count, Duration: time.Since(s.began)}
+			x.mu.Unlock() // it may ask for Bridge.Len
+			observe(x.b.ctx, e)
+			x.mu.Lock()
 		}
 		return
 	}

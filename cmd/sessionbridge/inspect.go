@@ -42,7 +42,11 @@ func inspect(ctx context.Context, s *settings, stdin io.Reader, stdout io.Writer
 	if s.JSON {
 		err = s.report(w, hints).print(stdout)
 	} else {
-		err = s.printSteps(stdout, w, tried, hints)
+		logout := ""
+		if w.step == stepDone && w.key != nil {
+			logout = in.logout(ctx, w.key.Prefix)
+		}
+		err = s.printSteps(stdout, w, tried, hints, logout)
 	}
 	if err != nil {
 		return 0, err

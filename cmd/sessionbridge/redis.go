@@ -108,3 +108,27 @@ func (s *servers) lifetime(ctx context.Context, k stores.Key) time.Duration {
 	}
 	return -1
 }
+
+// logout says how a logout from the session will be learnt; "" if that could
+// not be found out.
+func (s *servers) logout(ctx context.Context, prefix string) string {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	worst := stores.WatchTracking
+	for _, client := range s.clients {
+		mode, err := stores.AllowedWatchMode(ctx, client, prefix)
+		switch {
+		case err != nil:
+			return ""
+		case mode == stores.WatchSweep, mode == stores.WatchKeyEvents && worst != stores.WatchSweep:
+			worst = mode
+		}
+	}
+	switch worst {
+	case stores.WatchTracking:
+		return "reported by client tracking: the socket ends at once"
+	case stores.WatchKeyEvents:
+		return "reported by key events: the socket ends at once"
+	}
+	return "not reported by this Redis: the socket ends within 10 s; allow CLIENT TRACKING, or set notify-keyspace-events to KA"
+}

@@ -82,8 +82,8 @@ func (r *report) print(out io.Writer) error {
 }
 
 // printSteps prints a walk for people: a line for each step with what it saw,
-// then what is likely and what to try.
-func (s *settings) printSteps(out io.Writer, w *walked, tried []*walked, hints []hint) error {
+// then how a logout is learnt, or what is likely and what to try.
+func (s *settings) printSteps(out io.Writer, w *walked, tried []*walked, hints []hint, logout string) error {
 	var b strings.Builder
 	line := func(name, text string) { fmt.Fprintf(&b, "%-8s%s\n", name, text) }
 	for _, t := range tried {
@@ -103,6 +103,9 @@ func (s *settings) printSteps(out io.Writer, w *walked, tried []*walked, hints [
 	}
 	if w.err == nil {
 		line("done", "the login is recognised")
+		if logout != "" {
+			line("logout", logout)
+		}
 	} else {
 		line(w.step.String(), "FAILED: "+s.redact(oneLine(w.err.Error())))
 	}
