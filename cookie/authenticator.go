@@ -81,14 +81,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, h *bridge.Handshake) (
 	if opened.Value != nil {
 		return a.identity("", stores.Record{Found: true, Value: opened.Value, TTL: -1})
 	}
-	n := a.bindings(opened.ID)
-	if len(n) == 1 {
-		return h.Load(ctx, n[0])
-	}
-	for _, b := range n {
-		h.Bind(b)
-	}
-	return a.load(ctx, opened.ID)
+	return h.Load(ctx, a.binding(opened.ID))
 }
 
 var errUnsignedValue = errors.New("the cookie holds a session that nothing vouches for")
@@ -117,15 +110,21 @@ func (a *Authenticator) reject(err error) error {
 // bindingKey names a session uniquely in the process.
 func (a *Authenticator) bindingKey(k stores.Key) string { return a.feed + "/" + k.String() }
 
-// bindings are those of each key that the session may have.
-func (a *Authenticator) bindings(id string) []bridge.Binding {
-	reload := func(ctx context.Context) (*bridge.Identity, error) { return a.load(ctx, id) }
+// binding ties a connection to the session, whichever of its keys it has.
+func (a *Authenticator) binding(id string) bridge.Binding {
 	keys := a.stack.Keyspace.Keys(id)
-	all := make([]bridge.Binding, len(keys))
-	for i, k := range keys {
-		all[i] = bridge.Binding{Key: a.bindingKey(k), Feed: a.feed, Reload: reload}
+	b := bridge.Binding{
+		Key:    a.bindingKey(keys[0]),
+		Feed:   a.feed,
+		Reload: func(ctx context.Context) (*bridge.Identity, error) { return a.load(ctx, id) },
 	}
-	return all
+	for _, k := range keys[1:] {
+		b.Aliases = append(b.Aliases, a.bindingKey(k))
+	}
+	if t, ok := a.store.(stores.Toucher); ok && a.stack.Keyspace.Lifetime > 0 {
+		b.Touch = func(ctx context.Context) error { return a.touch(ctx, t, id) }
+	}
+	return b
 }
 
 // load reads the session and finds its user.
@@ -135,8 +134,15 @@ func (a *Authenticator) load(ctx context.Context, id string) (*bridge.Identity, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.stack.Name, err)
 	}
-	i := stores.FirstFound(records)
-	return a.identity(a.bindingKey(keys[i]), records[i])
+	return a.identity(a.bindingKey(keys[0]), records[stores.FirstFound(records)])
+}
+
+// touch extends the session as its stack does.
+func (a *Authenticator) touch(ctx context.Context, t stores.Toucher, id string) error {
+	if err := a.stack.Keyspace.Touch(ctx, t, id); err != nil {
+		return fmt.Errorf("%s: %w", a.stack.Name, err)
+	}
+	return nil
 }
 
 // identity says who is logged in to a session; key is its binding's.

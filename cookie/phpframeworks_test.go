@@ -106,15 +106,20 @@ func (b *browser) request(path string) *http.Request {
 
 func (b *browser) get(path string) {
 	b.t.Helper()
+	b.do(b.request(path))
+}
+
+func (b *browser) do(r *http.Request) {
+	b.t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(b.request(path))
+	response, err := client.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	body, err := io.ReadAll(response.Body)
 	_ = response.Body.Close()
 	if err != nil || response.StatusCode != http.StatusOK {
-		b.t.Fatalf("%s: %s, %v: %s", path, response.Status, err, body)
+		b.t.Fatalf("%s: %s, %v: %s", r.URL.Path, response.Status, err, body)
 	}
 	for _, line := range response.Header["Set-Cookie"] {
 		pair, _, _ := strings.Cut(line, ";")

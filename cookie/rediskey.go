@@ -81,9 +81,7 @@ func (k *KeyAuthenticator) Authenticate(ctx context.Context, h *bridge.Handshake
 		return nil, bridge.Reject(bridge.CodeInvalidSession, "the session is unknown, over, or nobody is logged in to it", fmt.Errorf("rediskey: %w", err))
 	}
 	for _, a := range candidates {
-		for _, b := range a.bindings(m.SessionID) {
-			h.Bind(b)
-		}
+		h.Bind(a.binding(m.SessionID))
 	}
 	records, err := fetchAll(ctx, candidates, m.SessionID)
 	if err != nil {
@@ -102,8 +100,8 @@ func (k *KeyAuthenticator) Authenticate(ctx context.Context, h *bridge.Handshake
 	if found < 0 {
 		return nil, fmt.Errorf("%w: rediskey: %w in %d keyspaces", bridge.ErrNoCredential, stores.ErrNotFound, len(candidates))
 	}
-	a, n := candidates[found], stores.FirstFound(records[found])
-	return a.identity(a.bindingKey(a.stack.Keyspace.Keys(m.SessionID)[n]), records[found][n])
+	a := candidates[found]
+	return a.identity(a.bindingKey(a.stack.Keyspace.Keys(m.SessionID)[0]), records[found][stores.FirstFound(records[found])])
 }
 
 // candidates returns the stacks that could have made the message's id.

@@ -26,6 +26,9 @@ func FuzzExpress(f *testing.F) {
 		if (v == nil) != (err != nil) {
 			t.Fatalf("= %v, %v", v, err)
 		}
+		if ttl, ok := stores.Express().Lifetime(b); ttl < 0 || ttl > 0 && (!ok || err != nil) || err != nil && !ok {
+			t.Errorf("lives for %v, %v, after the error %v", ttl, ok, err)
+		}
 		if err != nil {
 			return
 		}

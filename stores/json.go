@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -23,16 +24,17 @@ var (
 )
 
 // Express returns the codec of express-session with connect-redis: JSON with
-// the cookie's attributes at "cookie", whose "expires" is the deadline.
+// the cookie's attributes at "cookie".
 //
 // An empty value, null, 0, false and "" are no session, and a value without
 // "cookie" cannot be decoded, as in express-session's createSession
-// (session/store.js). The codec is stricter than the stack in three points: a
-// session whose cookie.expires has passed is over, whatever its lifetime in
-// Redis (the stack goes by that alone, even with connect-redis' disableTTL);
-// and a value that is not UTF-8, or nested more than 512 levels deep, cannot
-// be decoded.
-func Express() Codec { return expressCodec{} }
+// (session/store.js). The session ends by its lifetime in Redis, as in the
+// stack: a request that changes nothing extends that alone (connect-redis'
+// touch), so cookie.expires may have passed. The codec is stricter than the
+// stack in three points: without a lifetime in Redis (connect-redis'
+// disableTTL), cookie.expires is the deadline; and a value that is not UTF-8,
+// or nested more than 512 levels deep, cannot be decoded.
+func Express() LifetimeCodec { return expressCodec{} }
 
 type expressCodec struct{}
 
@@ -53,6 +55,35 @@ func (expressCodec) Decode(value []byte) (Values, time.Time, error) {
 	}
 	return doc, deadline, nil
 }
+
+// Lifetime implements [LifetimeCodec]. A request that changes nothing sets the
+// cookie's expires to originalMaxAge from then (express-session's
+// Session.touch), and the key's lifetime to what is left until expires in whole
+// seconds, or to the store's ttl without expires (connect-redis' touch and
+// getTTL).
+func (expressCodec) Lifetime(value []byte) (time.Duration, bool) {
+	doc, err := parseJSON(value)
+	if err != nil {
+		return 0, true
+	}
+	cookie, ok := doc.at("cookie")
+	if !ok || !cookieLike(cookie) {
+		return 0, true
+	}
+	raw, ok := cookie.at("originalMaxAge")
+	switch {
+	case !ok || raw[0] == 'n':
+		return 0, false
+	case raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9':
+		ms, _ := strconv.ParseFloat(string(raw), 64)
+		seconds := max(0, min(math.Ceil(ms/1000), maxSeconds))
+		return time.Duration(seconds) * time.Second, true
+	}
+	return 0, !falsy(raw) // Cookie's maxAge refuses what is true but no number
+}
+
+// maxSeconds is the longest lifetime that a Duration holds, 292 years.
+const maxSeconds = float64(math.MaxInt64 / int64(time.Second))
 
 // cookieLike reports whether createSession makes a Cookie of a value: it fails
 // on null, and on what is neither an object nor false (session/cookie.js).

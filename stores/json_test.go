@@ -181,7 +181,8 @@ func TestExpressUserWithoutText(t *testing.T) {
 	}
 }
 
-// A session ends at the earlier of cookie.expires and the lifetime in Redis.
+// A session ends with its lifetime in Redis, which Express extends without
+// writing cookie.expires anew; without a lifetime, at cookie.expires.
 func TestExpressExpires(t *testing.T) {
 	now := recorded // 10:00:00
 	for _, c := range []struct {
@@ -196,21 +197,21 @@ func TestExpressExpires(t *testing.T) {
 		{"false", `{"expires":false}`, -1, time.Time{}, nil},
 		{"TTL of zero", `{}`, 0, now, nil},
 		{"without TTL", `{"expires":"2026-11-22T10:30:00.000Z"}`, -1, now.Add(30 * time.Minute), nil},
-		{"before the TTL", `{"originalMaxAge":1800000,"expires":"2026-11-22T10:30:00.000Z"}`, time.Hour, now.Add(30 * time.Minute), nil},
+		{"before the TTL", `{"originalMaxAge":1800000,"expires":"2026-11-22T10:30:00.000Z"}`, time.Hour, now.Add(time.Hour), nil},
 		{"after the TTL", `{"originalMaxAge":7200000,"expires":"2026-11-22T12:00:00.000Z"}`, time.Hour, now.Add(time.Hour), nil},
 		{"maxAge alone is no deadline", `{"originalMaxAge":1}`, time.Hour, now.Add(time.Hour), nil},
-		{"HTTP date", `{"expires":"Sun, 22 Nov 2026 10:30:00 GMT"}`, time.Hour, now.Add(30 * time.Minute), nil},
-		{"another zone", `{"expires":"2026-11-22T11:30:00+01:00"}`, time.Hour, now.Add(30 * time.Minute), nil},
-		{"escaped", `{"expires":"2026-11-22T10\u003a30:00.000Z"}`, time.Hour, now.Add(30 * time.Minute), nil},
-		{"last of two", `{"expires":"2020-01-01T00:00:00Z","expires":"2026-11-22T10:30:00Z"}`, time.Hour, now.Add(30 * time.Minute), nil},
+		{"HTTP date", `{"expires":"Sun, 22 Nov 2026 10:30:00 GMT"}`, -1, now.Add(30 * time.Minute), nil},
+		{"another zone", `{"expires":"2026-11-22T11:30:00+01:00"}`, -1, now.Add(30 * time.Minute), nil},
+		{"escaped", `{"expires":"2026-11-22T10\u003a30:00.000Z"}`, -1, now.Add(30 * time.Minute), nil},
+		{"last of two", `{"expires":"2020-01-01T00:00:00Z","expires":"2026-11-22T10:30:00Z"}`, -1, now.Add(30 * time.Minute), nil},
 		{"garbage", `{"expires":"garbage"}`, time.Hour, now.Add(time.Hour), nil},
 		{"garbage without TTL", `{"expires":"garbage"}`, -1, time.Time{}, nil},
-		{"number", `{"expires":1000}`, time.Hour, now.Add(time.Hour), nil},
-		{"object", `{"expires":{}}`, time.Hour, now.Add(time.Hour), nil},
-		{"in another place", `{"data":{"expires":"2020-01-01T00:00:00Z"}}`, time.Hour, now.Add(time.Hour), nil},
-		{"a millisecond left", `{"expires":"2026-11-22T10:00:00.001Z"}`, time.Hour, now.Add(time.Millisecond), nil},
-		{"now", `{"expires":"2026-11-22T10:00:00.000Z"}`, time.Hour, time.Time{}, stores.ErrExpired},
-		{"past, with TTL", `{"expires":"2020-01-01T00:00:00.000Z"}`, time.Hour, time.Time{}, stores.ErrExpired},
+		{"number", `{"expires":1000}`, -1, time.Time{}, nil},
+		{"object", `{"expires":{}}`, -1, time.Time{}, nil},
+		{"in another place", `{"data":{"expires":"2020-01-01T00:00:00Z"}}`, -1, time.Time{}, nil},
+		{"a millisecond left", `{"expires":"2026-11-22T10:00:00.001Z"}`, -1, now.Add(time.Millisecond), nil},
+		{"now", `{"expires":"2026-11-22T10:00:00.000Z"}`, -1, time.Time{}, stores.ErrExpired},
+		{"past, with TTL", `{"originalMaxAge":1800000,"expires":"2020-01-01T00:00:00.000Z"}`, time.Hour, now.Add(time.Hour), nil},
 		{"past, without TTL", `{"expires":"2020-01-01T00:00:00.000Z"}`, -1, time.Time{}, stores.ErrExpired},
 	} {
 		t.Run(c.name, func(t *testing.T) {

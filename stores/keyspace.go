@@ -29,6 +29,12 @@ type Keyspace struct {
 
 	// Codec decodes the stack's values.
 	Codec Codec
+
+	// Lifetime is how long a session lives in the store after a request that
+	// only reads it, where a [LifetimeCodec] finds nothing else in the value.
+	// It is used by [Keyspace.Touch] alone. Zero: such a request does not
+	// extend a session.
+	Lifetime time.Duration
 }
 
 // IDRule says which session ids are well-formed. Ids that a client sends
@@ -102,6 +108,8 @@ func (ks *Keyspace) Validate() error {
 		return errors.New("stores: the keyspace has no Codec")
 	case ks.ID.Min < 1 || ks.ID.Max < ks.ID.Min || ks.ID.Chars == "":
 		return errors.New("stores: the keyspace's ID rule lets nothing, or an empty id, in; give it Min, Max and Chars")
+	case ks.Lifetime < 0:
+		return errors.New("stores: the keyspace's Lifetime is negative; leave it zero if a request that only reads extends no session")
 	}
 	if c, ok := ks.Codec.(interface{ validate() error }); ok {
 		if err := c.validate(); err != nil {
@@ -116,7 +124,8 @@ type Session struct {
 	Values
 
 	// Expires is when the session ends if nobody uses it: the earlier of the
-	// store's lifetime and a deadline inside the value. Zero: no end.
+	// store's lifetime and a deadline inside the value; with a [LifetimeCodec]
+	// the former, if there is one. Zero: no end.
 	Expires time.Time
 }
 
@@ -160,6 +169,9 @@ func (ks *Keyspace) Decode(r Record, now time.Time) (*Session, error) {
 			return nil, err
 		}
 		return nil, &DecodeError{Codec: ks.Codec.Name(), Err: err}
+	}
+	if _, ok := ks.Codec.(LifetimeCodec); ok && r.TTL >= 0 {
+		deadline = time.Time{}
 	}
 	session := &Session{Values: v, Expires: deadline}
 	if !deadline.IsZero() && !now.Before(deadline) {

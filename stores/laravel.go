@@ -18,6 +18,7 @@ var laravelID = IDRule{Min: 40, Max: 40, Chars: alphanum}
 // LaravelKeyspace is Laravel 8 to 13 with its default key prefixes, which are
 // the Redis connection's and the cache's, one after the other. decrypt opens
 // the sessions of an application with session.encrypt; nil if it has none.
+// Lifetime is session.lifetime, by default 120 minutes.
 func LaravelKeyspace(decrypt func(payload string) ([]byte, error)) Keyspace {
 	return Keyspace{
 		Prefix: "laravel_database_laravel_cache_", // the skeletons of 9 to early 12
@@ -27,8 +28,9 @@ func LaravelKeyspace(decrypt func(payload string) ([]byte, error)) Keyspace {
 			"laravel_database_laravel_cache_:", // the skeletons of 9 and 10: the framework puts it until 11
 			"laravel_database_laravel_cache",   // 8's configuration, kept with 11 and later
 		},
-		ID:    laravelID,
-		Codec: Laravel(LaravelFormat{Decrypt: decrypt}),
+		ID:       laravelID,
+		Codec:    Laravel(LaravelFormat{Decrypt: decrypt}),
+		Lifetime: 2 * time.Hour,
 	}
 }
 

@@ -213,15 +213,24 @@ func unsealPython(payload string) ([]byte, error) {
 }
 
 // FlaskSessionKeyspace is Flask-Session: "session:" and the id, a UUID until
-// 0.5 and 43 characters of base64url since.
+// 0.5 and 43 characters of base64url since. Lifetime is Flask's
+// PERMANENT_SESSION_LIFETIME, by default 31 days; zero stands for
+// SESSION_REFRESH_EACH_REQUEST = False.
 func FlaskSessionKeyspace() Keyspace {
-	return Keyspace{Prefix: "session:", ID: IDRule{Min: 20, Max: 128, Chars: alphanum + "-_"}, Codec: FlaskSession()}
+	return Keyspace{
+		Prefix:   "session:",
+		ID:       IDRule{Min: 20, Max: 128, Chars: alphanum + "-_"},
+		Codec:    FlaskSession(),
+		Lifetime: 31 * 24 * time.Hour,
+	}
 }
 
 // DjangoKeyspace is Django's cache sessions by django-redis or Django's own
 // Redis cache: KEY_PREFIX (empty), VERSION (1), the engine's module and the id,
 // 32 lower-case letters and digits. The engine is cache or cached_db; what
-// cached_db has in the database alone is not seen.
+// cached_db has in the database alone is not seen. An application with
+// SESSION_SAVE_EVERY_REQUEST has SESSION_COOKIE_AGE, by default 14 days, as
+// Lifetime.
 func DjangoKeyspace() Keyspace {
 	return Keyspace{
 		Prefix:       ":1:django.contrib.sessions.cache",

@@ -106,6 +106,7 @@ func RailsKeyspace() Keyspace { return inCookie(Rails()) }
 // by default "rack:session", a colon, "2::" and the SHA-256 of the id, which is
 // 32 hexadecimal digits; or, from before Rack 2.0.8, the id itself, which the
 // stack looks under too. The prefix may also be given with the "2::".
+// An application with expire_after has that as Lifetime.
 func RailsRedisKeyspace() Keyspace {
 	return Keyspace{
 		Prefix: "rack:session:",

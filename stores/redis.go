@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
-	"strings"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +34,11 @@ type Redis struct {
 	watch   WatchOptions
 	direct  bool // the client obeys a context's deadline
 	name    string
+
+	node   func(ctx context.Context, key string) (string, error) // nil: there is one
+	routed atomic.Bool                                           // node needs no answer from Redis any more
+	lanes  lanes
+	large  chan struct{} // holds one for each large value that is being read
 }
 
 var redisStores atomic.Int64
@@ -53,14 +58,17 @@ func NewRedis(client redis.UniversalClient, opts *RedisOptions) (*Redis, error) 
 	case o.Timeout == 0:
 		o.Timeout = time.Second
 	}
-	s := &Redis{client: client, timeout: o.Timeout, watch: o.Watch, name: fmt.Sprintf("redis-%d", redisStores.Add(1))}
+	s := &Redis{client: client, timeout: o.Timeout, watch: o.Watch, name: fmt.Sprintf("redis-%d", redisStores.Add(1)),
+		large: make(chan struct{}, maxLargeReads)}
 	switch c := client.(type) {
 	case *redis.Client:
 		s.direct = c.Options().ContextTimeoutEnabled
 	case *redis.ClusterClient:
 		s.direct = c.Options().ContextTimeoutEnabled
+		s.node = func(ctx context.Context, key string) (string, error) { return nodeAddr(c.MasterForKey(ctx, key)) }
 	case *redis.Ring:
 		s.direct = c.Options().ContextTimeoutEnabled
+		s.node = func(_ context.Context, key string) (string, error) { return nodeAddr(c.GetShardClientForKey(key)) }
 	}
 	return s, nil
 }
@@ -68,101 +76,94 @@ func NewRedis(client redis.UniversalClient, opts *RedisOptions) (*Redis, error) 
 // Name returns a name that is unique in the process.
 func (s *Redis) Name() string { return s.name }
 
-// Fetch implements [Store], with one pipeline of GETRANGE or HGETALL, and PTTL.
-// Of a string that is longer than [MaxValue], no more than that is transferred;
-// a hash is, before it is refused.
-func (s *Redis) Fetch(ctx context.Context, keys ...Key) ([]Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	if s.direct {
-		return s.fetch(ctx, keys)
+func nodeAddr(c *redis.Client, err error) (string, error) {
+	if err != nil {
+		return "", err
 	}
-	type answer struct {
-		records []Record
-		err     error
-	}
-	done := make(chan answer, 1)
-	go func() {
-		records, err := s.fetch(ctx, keys)
-		done <- answer{records, err}
-	}()
-	select {
-	case a := <-done:
-		return a.records, a.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("stores: waiting for Redis: %w", ctx.Err())
-	}
+	return c.Options().Addr, nil
 }
 
-func (s *Redis) fetch(ctx context.Context, keys []Key) ([]Record, error) {
-	type lookup struct {
-		value  *redis.StringCmd
-		fields *redis.MapStringStringCmd
-		ttl    *redis.Cmd
+// Fetch implements [Store], with GETRANGE or HGETALL, and PTTL, in a pipeline.
+//
+// While pipelines are under way, further lookups wait for one of them to
+// return and then share the next: many callers at once cost little more than
+// one. A client's hooks see such a pipeline with a context of the store's, not
+// of a caller's.
+//
+// A string over 64 KiB takes a second round trip, of its own, so that it does
+// not hold up others; of one that is longer than [MaxValue], no more than that
+// is transferred. A hash is transferred as it is, before it is refused, and a
+// lookup with one shares no pipeline.
+func (s *Redis) Fetch(ctx context.Context, keys ...Key) ([]Record, error) {
+	if len(keys) == 0 {
+		return nil, nil
 	}
-	lookups := make([]lookup, len(keys))
-	pipe := s.client.Pipeline()
-	for i, k := range keys {
-		name := k.String()
-		// GETRANGE rather than GET: no more than the limit is ever sent. It
-		// answers a missing key with an empty string, which PTTL tells apart
-		// from an empty session.
-		if k.Hash {
-			lookups[i].fields = pipe.HGetAll(ctx, name)
-		} else {
-			lookups[i].value = pipe.GetRange(ctx, name, 0, MaxValue)
+	if slices.ContainsFunc(keys, func(k Key) bool { return k.Hash }) {
+		return s.alone(ctx, keys)
+	}
+	if s.node == nil {
+		return s.shared(ctx, "", keys)
+	}
+	if !s.routed.Load() {
+		// The client does not know yet which node has which keys; and to ask,
+		// it may take longer than the deadline.
+		records, err := s.alone(ctx, keys)
+		if err == nil {
+			s.routed.Store(true)
 		}
-		lookups[i].ttl = pipe.Do(ctx, "PTTL", name) // go-redis' own PTTL overflows after 292 years
+		return records, err
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !isWrongType(err) {
-		return nil, readError(err)
+	return s.spread(ctx, keys)
+}
+
+// spread looks keys up that may be on several nodes, of which one that hangs
+// must not hold up the lookups on the others.
+func (s *Redis) spread(ctx context.Context, keys []Key) ([]Record, error) {
+	type part struct {
+		node  string
+		keys  []Key
+		whose []int
+		err   error
+	}
+	var parts []*part
+	for i, k := range keys {
+		node, err := s.node(ctx, k.String())
+		if err != nil {
+			return nil, readError(err)
+		}
+		n := slices.IndexFunc(parts, func(p *part) bool { return p.node == node })
+		if n < 0 {
+			n = len(parts)
+			parts = append(parts, &part{node: node})
+		}
+		parts[n].keys, parts[n].whose = append(parts[n].keys, k), append(parts[n].whose, i)
+	}
+	if len(parts) == 1 {
+		return s.shared(ctx, parts[0].node, keys)
 	}
 	records := make([]Record, len(keys))
-	for i, l := range lookups {
-		r, err := Record{Found: true, TTL: -1}, error(nil)
-		size := 0
-		if l.fields != nil {
-			r.Fields, err = l.fields.Result()
-			for name, value := range r.Fields {
-				size += len(name) + len(value)
+	var all sync.WaitGroup
+	for _, p := range parts {
+		all.Go(func() {
+			got, err := s.shared(ctx, p.node, p.keys)
+			p.err = err
+			for j, r := range got {
+				records[p.whose[j]] = r
 			}
-		} else {
-			r.Value, err = l.value.Bytes()
-			size = len(r.Value)
-		}
-		ms, ttlErr := l.ttl.Int64()
-		switch {
-		case isWrongType(err):
-			records[i] = Record{Found: true, Err: ErrWrongType}
-		case err != nil:
-			return nil, readError(err)
-		case ttlErr != nil:
-			return nil, readError(ttlErr)
-		case ms == -2:
-		case size > MaxValue:
-			records[i] = Record{Found: true, Err: ErrTooLarge}
-		default:
-			if ms >= 0 && ms <= maxMillis {
-				r.TTL = time.Duration(ms) * time.Millisecond
-			}
-			records[i] = r
+		})
+	}
+	all.Wait()
+	for _, p := range parts {
+		if p.err != nil {
+			return nil, p.err
 		}
 	}
 	return records, nil
 }
 
-// maxMillis is the longest lifetime that a Duration holds, 292 years.
-const maxMillis = math.MaxInt64 / int64(time.Millisecond)
-
-// readError leaves out the arguments that Redis repeats when it refuses a
-// command as unknown: the session's id is among them.
-func readError(err error) error {
-	if text, _, ok := strings.Cut(err.Error(), ", with args"); ok {
-		return errors.New("stores: reading from Redis: " + text)
-	}
-	return fmt.Errorf("stores: reading from Redis: %w", err)
-}
-
-func isWrongType(err error) bool {
-	return err != nil && strings.HasPrefix(err.Error(), "WRONGTYPE")
+// alone looks keys up in a pipeline of their own.
+func (s *Redis) alone(ctx context.Context, keys []Key) ([]Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return recordsOf(s.ask(ctx, keys, MaxValue))
 }

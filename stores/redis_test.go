@@ -185,7 +185,7 @@ func TestRedisDoesNotTransferWhatItRefuses(t *testing.T) {
 	if err != nil || !errors.Is(got[0].Err, stores.ErrTooLarge) || got[0].Value != nil {
 		t.Fatalf("error %v", err)
 	}
-	if n := sent() - before; n > stores.MaxValue+64<<10 {
+	if n := sent() - before; n > stores.MaxValue+128<<10 {
 		t.Errorf("%d bytes were sent for a limit of %d", n, stores.MaxValue)
 	}
 }

@@ -10,9 +10,10 @@ import (
 )
 
 // SymfonyKeyspace is Symfony's RedisSessionHandler: "sf_s" and the id, written
-// by session.serialize_handler php.
+// by session.serialize_handler php. Lifetime is the handler's ttl, by default
+// PHP's session.gc_maxlifetime, 24 minutes.
 func SymfonyKeyspace() Keyspace {
-	return Keyspace{Prefix: "sf_s", ID: phpID, Codec: PHP(php.HandlerPHP)}
+	return Keyspace{Prefix: "sf_s", ID: phpID, Codec: PHP(php.HandlerPHP), Lifetime: phpLifetime}
 }
 
 // SymfonyUser finds the user in Symfony's sessions (5.4 to 7): in the security
