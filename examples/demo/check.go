@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/sessionbridge/sessionbridge/bridge"
 )
 
 // row is one line of the table.
@@ -23,131 +26,159 @@ type row struct {
 	ok                               bool
 }
 
-// attempt is one try to get in, and what must come of it.
+// attempt is one try to get in, and what must come of it: a user, or a code.
 type attempt struct {
 	stack, credential string
 	header            http.Header // of the upgrade request
 	jar               http.CookieJar
 	protocols         []string
 	message           string // the first message; empty: none
-	want              string // the user, or how it is refused: "401 invalid_token", "3000 credentials_required"
+	wantUser          string
+	wantCode          bridge.Code
 }
 
-// check logs in by each stack, connects with each credential, and prints what
-// came of it. It returns an error unless all that could run was right.
+// checker tries what runs at one origin.
+type checker struct {
+	base    string
+	stacks  []string
+	skipped map[string]string // by the stack's name: why it can't be tried
+
+	// sign makes a token that the service accepts, issue gets one as a client
+	// does; nil: tokens, or the issuing of them, are not tried.
+	sign  func(user string, life time.Duration) (string, error)
+	issue func(ctx context.Context, v *visitor) (string, error)
+}
+
+// check tries all of the demo, and fails unless all that could run was right.
 func (d *demo) check(ctx context.Context, out io.Writer, base string) error {
+	c := checker{base: base, stacks: stacks(), skipped: d.missing, sign: d.tokens.sign, issue: issued}
+	return c.check(ctx, out)
+}
+
+// checkElsewhere tries what runs at base: every stack must be there. Tokens
+// are tried if their secret is given.
+func checkElsewhere(ctx context.Context, out io.Writer, base, secret string) error {
+	c := checker{base: base, stacks: stacks()}
+	if secret != "" {
+		c.sign = (&tokens{[]byte(secret)}).sign
+	}
+	return c.check(ctx, out)
+}
+
+// stacks are the names of the applications, which are their paths, too.
+func stacks() []string { return []string{"php", "express", "go"} }
+
+// check logs in by each stack, connects with each credential, and prints what
+// came of it.
+func (c *checker) check(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var rows []row
-	for _, stack := range []string{"php", "express", "go"} {
-		if stack != "go" && d.apps[stack] == nil {
-			rows = append(rows, row{stack: stack, credential: "–", outcome: "skipped: " + d.why(stack), ok: true})
+	for _, stack := range c.stacks {
+		if why, ok := c.skipped[stack]; ok {
+			rows = append(rows, row{stack: stack, credential: "–", outcome: "skipped: " + why, ok: true})
 			continue
 		}
-		more, err := d.checkStack(ctx, base, stack)
-		if err != nil {
-			return fmt.Errorf("%s: %w", stack, err)
-		}
-		rows = append(rows, more...)
+		rows = append(rows, c.checkStack(ctx, stack)...)
 	}
-	more, err := d.checkTokens(ctx, base)
+	if c.sign == nil {
+		rows = append(rows, row{stack: "jwt", credential: "–", outcome: "skipped: the tokens' secret is not known here", ok: true})
+	} else {
+		rows = append(rows, c.checkTokens(ctx)...)
+	}
+	nobody, err := newVisitor(c.base, "go")
 	if err != nil {
-		return fmt.Errorf("jwt: %w", err)
+		return err
 	}
-	rows = append(rows, more...)
-	rows = append(rows, try(ctx, base, attempt{stack: "–", credential: "none", message: "hello", want: "3000 credentials_required"}))
+	rows = append(rows,
+		c.try(ctx, attempt{stack: "–", credential: "none", message: "hello", wantCode: bridge.CodeCredentialsRequired}),
+		nobody.members(ctx, "–", "members' page, nobody logged in", ""))
 	return printRows(out, rows)
 }
 
-func (d *demo) why(stack string) string {
-	part := stack
-	if stack == "express" {
-		part = "node"
-	}
-	for _, m := range d.missing {
-		if strings.HasPrefix(m, part+" ") {
-			return m
-		}
-	}
-	return "not started"
-}
-
 // checkStack tries the sessions of one web application.
-func (d *demo) checkStack(ctx context.Context, base, stack string) ([]row, error) {
+func (c *checker) checkStack(ctx context.Context, stack string) []row {
 	const user = "42" // alice's id
-	app, err := newVisitor(base, stack)
+	app, err := c.logIn(ctx, stack, "alice")
 	if err != nil {
-		return nil, err
-	}
-	if err := app.post(ctx, "/login", url.Values{"user": {"alice"}, "password": {"demo"}}); err != nil {
-		return nil, err
+		return []row{failed(stack, "log in", err)}
 	}
 	attempts := []attempt{
-		{credential: "cookie", jar: app.jar, want: user},
-		{credential: "rediskey", message: message("rediskey", app.redisKey), want: user},
-		{credential: "cookie, wrong origin", jar: app.jar, header: http.Header{"Origin": {"http://evil.example"}}, want: "403 origin_not_allowed"},
-		{credential: "rediskey, malformed", message: message("rediskey", app.redisKey+"/../x"), want: "invalid_session"},
-		{credential: "rediskey, unknown", message: message("rediskey", scramble(app.redisKey)), want: "invalid_session"},
+		{credential: "cookie", jar: app.jar, wantUser: user},
+		{credential: "rediskey", message: message("rediskey", app.redisKey), wantUser: user},
+		{credential: "cookie, wrong origin", jar: app.jar, header: http.Header{"Origin": {"http://evil.example"}}, wantCode: bridge.CodeOriginNotAllowed},
+		{credential: "rediskey, malformed", message: message("rediskey", app.redisKey+"/../x"), wantCode: bridge.CodeInvalidSession},
+		{credential: "rediskey, unknown", message: message("rediskey", scramble(app.redisKey)), wantCode: bridge.CodeInvalidSession},
 	}
-	for _, c := range app.cookies() {
-		forged := *c
+	for _, present := range app.cookies() {
+		forged := *present
 		switch stack {
 		case "express":
 			id, signature, _ := strings.Cut(forged.Value, ".")
 			forged.Value = id + "." + scramble(signature)
-			attempts = append(attempts, attempt{credential: "cookie, tampered signature", header: cookieHeader(&forged), want: "401 invalid_session"})
+			attempts = append(attempts, attempt{credential: "cookie, tampered signature", header: cookieHeader(&forged), wantCode: bridge.CodeInvalidSession})
 		default:
 			forged.Value = scramble(forged.Value)
-			attempts = append(attempts, attempt{credential: "cookie, unknown session", header: cookieHeader(&forged), message: "hello", want: "3000 credentials_required"})
+			attempts = append(attempts, attempt{credential: "cookie, unknown session", header: cookieHeader(&forged), message: "hello", wantCode: bridge.CodeCredentialsRequired})
 		}
 	}
 	var rows []row
 	for _, a := range attempts {
 		a.stack = stack
-		rows = append(rows, try(ctx, base, a))
+		rows = append(rows, c.try(ctx, a))
 	}
-	logout, err := app.logout(ctx, base)
+	return append(rows, app.members(ctx, stack, "members' page, cookie", user), app.logout(ctx),
+		c.try(ctx, attempt{stack: stack, credential: "rediskey after logout", message: message("rediskey", app.redisKey), wantCode: bridge.CodeInvalidSession}))
+}
+
+// logIn returns somebody who is logged in.
+func (c *checker) logIn(ctx context.Context, stack, user string) (*visitor, error) {
+	v, err := newVisitor(c.base, stack)
 	if err != nil {
 		return nil, err
 	}
-	return append(rows, logout,
-		try(ctx, base, attempt{stack: stack, credential: "rediskey after logout", message: message("rediskey", app.redisKey), want: "invalid_session"})), nil
+	return v, v.post(ctx, "/login", url.Values{"user": {user}, "password": {"demo"}})
+}
+
+// failed is the row of what could not be tried.
+func failed(stack, credential string, err error) row {
+	return row{stack: stack, credential: credential, outcome: "failed: " + err.Error()}
 }
 
 // checkTokens tries JWTs.
-func (d *demo) checkTokens(ctx context.Context, base string) ([]row, error) {
+func (c *checker) checkTokens(ctx context.Context) []row {
 	const user = "7" // bob's id
-	app, err := newVisitor(base, "go")
+	app, err := c.logIn(ctx, "go", "bob")
 	if err != nil {
-		return nil, err
+		return []row{failed("jwt", "log in", err)}
 	}
-	if err := app.post(ctx, "/login", url.Values{"user": {"bob"}, "password": {"demo"}}); err != nil {
-		return nil, err
+	token, err := c.sign(user, time.Minute)
+	if c.issue != nil {
+		token, err = c.issue(ctx, app)
 	}
-	token, err := app.token(ctx, base)
 	if err != nil {
-		return nil, err
+		return []row{failed("jwt", "the token", err)}
 	}
-	expired, err := d.tokens.sign(user, -time.Hour)
+	expired, err := c.sign(user, -time.Hour)
 	if err != nil {
-		return nil, err
+		return []row{failed("jwt", "an expired token", err)}
 	}
 	body, signature, _ := cutLast(token, ".")
 	tampered := body + "." + scramble(signature)
 	bearer := func(t string) http.Header { return http.Header{"Authorization": {"Bearer " + t}} }
 	var rows []row
 	for _, a := range []attempt{
-		{credential: "bearer header", header: bearer(token), want: user},
-		{credential: "subprotocol", protocols: []string{"bearer", token}, want: user},
-		{credential: "message", message: authenticate(token), want: user},
-		{credential: "bearer, tampered signature", header: bearer(tampered), want: "401 invalid_token"},
-		{credential: "bearer, expired", header: bearer(expired), want: "401 invalid_token"},
-		{credential: "message, expired", message: authenticate(expired), want: "invalid_token"},
+		{credential: "bearer header", header: bearer(token), wantUser: user},
+		{credential: "subprotocol", protocols: []string{"bearer", token}, wantUser: user},
+		{credential: "message", message: authenticate(token), wantUser: user},
+		{credential: "bearer, tampered signature", header: bearer(tampered), wantCode: bridge.CodeInvalidToken},
+		{credential: "bearer, expired", header: bearer(expired), wantCode: bridge.CodeInvalidToken},
+		{credential: "message, expired", message: authenticate(expired), wantCode: bridge.CodeInvalidToken},
 	} {
 		a.stack = "jwt"
-		rows = append(rows, try(ctx, base, a))
+		rows = append(rows, c.try(ctx, a))
 	}
-	return rows, nil
+	return rows
 }
 
 // frame is any event of the service, or the echo.
@@ -156,25 +187,37 @@ type frame struct {
 	Data  struct {
 		User, Via, Code string
 	} `json:"data"`
-	User, Via, Echo string
+	User, Via string
+	Echo      json.RawMessage
 }
 
 // try connects, waits for the identity, and has a message echoed.
-func try(ctx context.Context, base string, a attempt) row {
+func (c *checker) try(ctx context.Context, a attempt) row {
 	start := time.Now()
-	via, user, outcome := a.connect(ctx, base)
+	via, user, outcome := a.connect(ctx, c.base)
 	r := row{stack: a.stack, credential: a.credential, user: user, outcome: outcome, took: time.Since(start)}
-	if user != "" {
-		r.ok = user == a.want && via == a.stack
+	if a.wantUser != "" {
+		r.ok = user == a.wantUser && via == a.stack
 	} else {
-		r.ok = strings.HasPrefix(outcome, "refused: ") && strings.HasSuffix(outcome, a.want)
+		r.ok = refusedWith(outcome, a.wantCode)
 	}
 	return r
 }
 
+// refusedWith tells whether an outcome is a refusal with the code, by the
+// status or the close code that goes with it, or on a socket that may try
+// again.
+func refusedWith(outcome string, code bridge.Code) bool {
+	for _, number := range []string{"", fmt.Sprint(code.Status(), " "), fmt.Sprint(code.CloseCode(), " ")} {
+		if outcome == "refused: "+number+string(code) {
+			return true
+		}
+	}
+	return false
+}
+
 func (a attempt) connect(ctx context.Context, base string) (via, user, outcome string) {
-	dialer := websocket.Dialer{Jar: a.jar, Subprotocols: a.protocols}
-	ws, resp, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/ws", a.header)
+	ws, resp, err := a.dial(ctx, base)
 	if err != nil {
 		if resp == nil {
 			return "", "", "failed: " + err.Error()
@@ -184,8 +227,6 @@ func (a attempt) connect(ctx context.Context, base string) (via, user, outcome s
 		return "", "", fmt.Sprintf("refused: %d %s", resp.StatusCode, f.Data.Code)
 	}
 	defer ws.Close()
-	deadline, _ := ctx.Deadline()
-	_ = ws.SetReadDeadline(deadline)
 	if a.message != "" {
 		if err := ws.WriteMessage(websocket.TextMessage, []byte(a.message)); err != nil {
 			return "", "", "failed: " + err.Error()
@@ -200,14 +241,28 @@ func (a attempt) connect(ctx context.Context, base string) (via, user, outcome s
 	case f.Event != "authenticated":
 		return "", "", "failed: an unexpected event " + f.Event
 	}
-	if err := ws.WriteMessage(websocket.TextMessage, []byte("hello")); err != nil {
+	if err := ws.WriteMessage(websocket.TextMessage, []byte(`"hello"`)); err != nil {
 		return "", "", "failed: " + err.Error()
 	}
 	echo, err := next(ws)
-	if err != nil || echo.Echo != "hello" || echo.User != f.Data.User {
+	if err != nil || !strings.Contains(string(echo.Echo), "hello") || echo.User != f.Data.User {
 		return "", "", "failed: the message did not come back"
 	}
 	return f.Data.Via, f.Data.User, "authenticated"
+}
+
+// dial connects as a browser's page of the same origin does, unless the
+// attempt says otherwise.
+func (a attempt) dial(ctx context.Context, base string) (*websocket.Conn, *http.Response, error) {
+	dialer := websocket.Dialer{Jar: a.jar, Subprotocols: a.protocols, HandshakeTimeout: 10 * time.Second}
+	header := http.Header{"Origin": {base}}
+	maps.Copy(header, a.header)
+	ws, resp, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/ws", header)
+	if err == nil {
+		deadline, _ := ctx.Deadline()
+		_ = ws.SetReadDeadline(deadline)
+	}
+	return ws, resp, err
 }
 
 // closeCode returns the code of a connection that is closed at once. One that
@@ -231,33 +286,62 @@ func next(ws *websocket.Conn) (frame, error) {
 
 // visitor is somebody with a browser's cookie jar.
 type visitor struct {
-	base, stack string
-	jar         *cookiejar.Jar
-	client      *http.Client
-	redisKey    string
+	origin, stack string
+	jar           *cookiejar.Jar
+	client        *http.Client
+	redisKey      string
 }
 
-func newVisitor(base, stack string) (*visitor, error) {
+func newVisitor(origin, stack string) (*visitor, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	return &visitor{base: base, stack: stack, jar: jar, client: &http.Client{Jar: jar}}, nil
+	return &visitor{origin: origin, stack: stack, jar: jar, client: &http.Client{Jar: jar, Timeout: 20 * time.Second}}, nil
 }
 
 func (v *visitor) post(ctx context.Context, path string, form url.Values) error {
 	var body struct{ RedisKey string }
-	if err := v.do(ctx, v.base+"/"+v.stack+path, form, &body); err != nil {
+	if err := v.do(ctx, v.origin+"/"+v.stack+path, form, &body); err != nil {
 		return err
 	}
 	v.redisKey = body.RedisKey
 	return nil
 }
 
-func (v *visitor) token(ctx context.Context, base string) (string, error) {
+// issued is a token as the service gives it to whoever is logged in.
+func issued(ctx context.Context, v *visitor) (string, error) {
 	var body struct{ Token string }
-	err := v.do(ctx, base+"/token", nil, &body)
+	err := v.do(ctx, v.origin+"/token", nil, &body)
 	return body.Token, err
+}
+
+// members asks for the page that only those who are logged in may see; user is
+// who must be named on it, "" if it must be refused.
+func (v *visitor) members(ctx context.Context, stack, credential, user string) row {
+	r := row{stack: stack, credential: credential}
+	start := time.Now()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.origin+"/members/", nil)
+	if err != nil {
+		return failed(stack, credential, err)
+	}
+	resp, err := v.client.Do(req)
+	if err != nil {
+		return failed(stack, credential, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	r.took = time.Since(start)
+	switch {
+	case err != nil:
+		r.outcome = "failed: " + err.Error()
+	case resp.StatusCode != http.StatusOK:
+		r.outcome, r.ok = fmt.Sprint("refused: ", resp.StatusCode), user == "" && resp.StatusCode == http.StatusUnauthorized
+	default:
+		_, _ = fmt.Sscanf(string(text), "user %s via", &r.user)
+		r.outcome, r.ok = "shown", user != "" && strings.TrimSpace(string(text)) == "user "+user+" via "+stack
+	}
+	return r
 }
 
 func (v *visitor) do(ctx context.Context, url string, form url.Values, body any) error {
@@ -278,7 +362,7 @@ func (v *visitor) do(ctx context.Context, url string, form url.Values, body any)
 }
 
 func (v *visitor) cookies() []*http.Cookie {
-	u, err := url.Parse(v.base)
+	u, err := url.Parse(v.origin)
 	if err != nil {
 		return nil
 	}
@@ -286,32 +370,29 @@ func (v *visitor) cookies() []*http.Cookie {
 }
 
 // logout logs out while a socket is open, and waits for its end.
-func (v *visitor) logout(ctx context.Context, base string) (row, error) {
+func (v *visitor) logout(ctx context.Context) row {
 	r := row{stack: v.stack, credential: "logout while connected"}
-	dialer := websocket.Dialer{Jar: v.jar}
-	ws, _, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/ws", nil)
+	ws, _, err := attempt{jar: v.jar}.dial(ctx, v.origin)
 	if err != nil {
-		return r, err
+		return failed(r.stack, r.credential, err)
 	}
 	defer ws.Close()
-	deadline, _ := ctx.Deadline()
-	_ = ws.SetReadDeadline(deadline)
 	if _, err := next(ws); err != nil {
-		return r, err
+		return failed(r.stack, r.credential, err)
 	}
 	key := v.redisKey
+	start := time.Now() // the logout's own time counts
 	if err := v.post(ctx, "/logout", nil); err != nil {
-		return r, err
+		return failed(r.stack, r.credential, err)
 	}
 	v.redisKey = key
-	start := time.Now()
 	f, err := next(ws)
 	if err != nil {
-		return r, err
+		return failed(r.stack, r.credential, err)
 	}
 	r.outcome, r.took = "ended: "+closeCode(ws, "")+f.Data.Code, time.Since(start)
 	r.ok = r.outcome == "ended: 3000 session_ended"
-	return r, nil
+	return r
 }
 
 func message(name, value string) string {

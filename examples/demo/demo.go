@@ -3,17 +3,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"embed"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-	"github.com/gorilla/websocket"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
@@ -23,59 +17,60 @@ import (
 	"github.com/sessionbridge/sessionbridge/stores"
 )
 
-//go:embed page
-var pageFiles embed.FS
-
 // goCookie is the name that the Go application gives its session cookie.
 const goCookie = "go-session"
 
 // demo is everything that runs.
 type demo struct {
-	redis  *miniredis.Miniredis
+	redis  *sessionRedis
 	client *redis.Client
+	auth   bridge.Authenticator
 	bridge *bridge.Bridge
 	tokens *tokens
 	goApp  http.Handler
 
 	apps    map[string]*parts.Process // by the stack's name
-	missing []string                  // what is not on this machine, a line each
-
-	ctx  context.Context
-	stop context.CancelFunc
-	done chan struct{}
+	missing map[string]string         // by the stack's name: what to install
 }
 
-func newDemo(ctx context.Context, log *slog.Logger) (d *demo, err error) {
-	d = &demo{apps: map[string]*parts.Process{}, done: make(chan struct{})}
-	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if d.redis, err = miniredis.Run(); err != nil {
-		d.stop()
+// newDemo starts all that is on this machine. redisKind is as startRedis says.
+func newDemo(ctx context.Context, redisKind string, log *slog.Logger) (d *demo, err error) {
+	d = &demo{apps: map[string]*parts.Process{}, missing: map[string]string{}}
+	if d.redis, err = startRedis(ctx, redisKind); err != nil {
 		return nil, err
 	}
-	go d.passTime()
 	defer func() {
 		if err != nil {
 			d.close()
 		}
 	}()
-	d.client = redis.NewClient(&redis.Options{Addr: d.redis.Addr(), ContextTimeoutEnabled: true})
-
-	secret := rand.Text()
-	redisURL := "redis://" + d.redis.Addr()
-	if err := d.startApp(parts.StartPHP(ctx, redisURL)); err != nil {
+	opts, err := redis.ParseURL(d.redis.url)
+	if err != nil {
 		return nil, err
 	}
-	if err := d.startApp(parts.StartExpress(ctx, redisURL, secret)); err != nil {
+	opts.ContextTimeoutEnabled = true
+	d.client = redis.NewClient(opts)
+
+	secret := rand.Text()
+	php, err := parts.StartPHP(ctx, d.redis.url)
+	if err := d.keep("php", php, err); err != nil {
+		return nil, err
+	}
+	express, err := parts.StartExpress(ctx, d.redis.url, secret)
+	if err := d.keep("express", express, err); err != nil {
 		return nil, err
 	}
 
 	// From here on it is what any service would write.
-	redisStore, err := stores.NewRedis(d.client, nil)
+	redisStore, err := stores.NewRedis(d.client, &stores.RedisOptions{Watch: stores.WatchOptions{Logger: log}})
 	if err != nil {
 		return nil, err
 	}
-	// The built-in Redis reports no changes, so none are asked for.
-	store := struct{ stores.Store }{redisStore}
+	store, sweep := stores.Store(redisStore), time.Duration(0)
+	if !d.redis.pushes {
+		// None are asked for of a Redis that reports no changes.
+		store, sweep = struct{ stores.Store }{redisStore}, 2*time.Second
+	}
 	phpAuth, err := cookie.New(store, cookie.PHP())
 	if err != nil {
 		return nil, err
@@ -97,8 +92,9 @@ func newDemo(ctx context.Context, log *slog.Logger) (d *demo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	auth := bridge.First(jwtAuth, phpAuth, expressAuth, goAuth, keyAuth)
-	d.bridge, err = bridge.New(auth, &bridge.Options{Logger: log, Sweep: 2 * time.Second})
+	d.auth = bridge.First(jwtAuth, phpAuth, expressAuth, goAuth, keyAuth)
+	// A page can show why it is refused only after the upgrade.
+	d.bridge, err = bridge.New(d.auth, &bridge.Options{Logger: log, Sweep: sweep, RefuseAfterUpgrade: true})
 	if err != nil {
 		return nil, err
 	}
@@ -106,91 +102,26 @@ func newDemo(ctx context.Context, log *slog.Logger) (d *demo, err error) {
 	return d, err
 }
 
-// startApp keeps an application that was started, or notes what it lacks.
-func (d *demo) startApp(p *parts.Process, err error) error {
+// keep keeps an application that was started, or notes what it lacks.
+func (d *demo) keep(stack string, p *parts.Process, err error) error {
 	missing := (*parts.MissingError)(nil)
 	switch {
 	case errors.As(err, &missing):
-		d.missing = append(d.missing, missing.Error())
+		d.missing[stack] = missing.Get
 	case err != nil:
 		return err
 	default:
-		d.apps[p.Name] = p
+		d.apps[stack] = p
 	}
 	return nil
-}
-
-// passTime lets keys expire: miniredis has no clock of its own.
-func (d *demo) passTime() {
-	defer close(d.done)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-d.ctx.Done():
-			return
-		case <-tick.C:
-			d.redis.FastForward(time.Second)
-		}
-	}
 }
 
 func (d *demo) close() {
 	for _, app := range d.apps {
 		app.Stop()
 	}
-	d.stop()
-	<-d.done
 	if d.client != nil {
 		_ = d.client.Close()
 	}
-	d.redis.Close()
-}
-
-// handler serves the page, the applications and the socket on one origin, as a
-// reverse proxy in front of them would.
-func (d *demo) handler() http.Handler {
-	mux := http.NewServeMux()
-	page, err := fs.Sub(pageFiles, "page")
-	if err != nil {
-		panic(err) // embedded at build time
-	}
-	mux.Handle("/", http.FileServerFS(page))
-	mux.Handle("/go/", http.StripPrefix("/go", d.goApp))
-	for name, app := range d.apps {
-		target, err := url.Parse(app.URL)
-		if err != nil {
-			panic(err) // made from a port number
-		}
-		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			r.Out.Host = r.In.Host
-			r.SetXForwarded()
-		}}
-		mux.Handle("/"+name+"/", http.StripPrefix("/"+name, proxy))
-	}
-	mux.HandleFunc("GET /stacks", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]any{"tokens": true, "missing": d.missing})
-	})
-	// Whoever is logged in by any stack may have a token.
-	mux.Handle("POST /token", d.bridge.Middleware(http.HandlerFunc(d.tokens.issue)))
-	mux.Handle("/ws", d.bridge.Handler(talk))
-	return mux
-}
-
-// talk answers each message with who sent it.
-func talk(c *bridge.Conn) {
-	for {
-		messageType, text, err := c.ReadMessage()
-		if err != nil {
-			return
-		}
-		if messageType != websocket.TextMessage {
-			continue
-		}
-		id := c.Identity()
-		if err := c.WriteJSON(map[string]string{"user": id.User, "via": id.Via, "echo": string(text)}); err != nil {
-			return
-		}
-	}
+	d.redis.stop()
 }

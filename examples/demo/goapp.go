@@ -33,6 +33,13 @@ func newGoApp(ctx context.Context, client redis.UniversalClient) (http.Handler, 
 	mux.HandleFunc("POST /login", app.login)
 	mux.HandleFunc("POST /logout", app.logout)
 	mux.HandleFunc("GET /me", app.me)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		if err := client.Ping(r.Context()).Err(); err != nil {
+			fail(w, err)
+			return
+		}
+		answer(w, http.StatusOK, map[string]any{"status": "ok"})
+	})
 	return mux, nil
 }
 

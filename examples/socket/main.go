@@ -1,6 +1,7 @@
 // Command socket is a WebSocket service that knows who is connected, from the
 // login that a PHP, Express or Go web application keeps in Redis, or from a
 // JWT. On /ws it tells each client who it is and echoes its text frames;
+// /auth tells a proxy who is logged in, /centrifugo/connect tells Centrifugo, and
 // /healthz answers 200 while Redis answers.
 package main
 
@@ -77,6 +78,8 @@ func run(ctx context.Context, cfg *config) error {
 
 	mux := http.NewServeMux()
 	mux.Handle("/ws", b.Handler(echo))
+	mux.Handle("/auth", b.ForwardAuth())
+	mux.Handle("/centrifugo/connect", b.CentrifugoConnect())
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
