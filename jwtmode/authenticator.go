@@ -18,7 +18,7 @@ import (
 type Authenticator struct {
 	opts    Options
 	allowed map[string]algorithm
-	keys    finder
+	finders []finder
 }
 
 // New returns an authenticator for the tokens that the options describe. It
@@ -33,15 +33,17 @@ func New(opts Options) (*Authenticator, error) {
 	if a.allowed, err = allow(o.Algorithms); err != nil {
 		return nil, err
 	}
-	if a.keys, err = newFinder(o, a.allowed); err != nil {
+	if a.finders, err = newFinders(o, a.allowed); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-// Traits implements [bridge.TraitsOf]: no browser attaches a token by itself.
+// Traits implements [bridge.TraitsOf]: a browser attaches no token by itself,
+// unless it is in a cookie.
 func (a *Authenticator) Traits() bridge.Traits {
 	t := bridge.Traits{
+		Ambient:   slices.Contains(a.opts.Sources, SourceCookie),
 		Message:   slices.Contains(a.opts.Sources, SourceMessage),
 		Challenge: "Bearer", // RFC 6750, section 3
 	}
@@ -54,7 +56,8 @@ func (a *Authenticator) Traits() bridge.Traits {
 // Authenticate implements [bridge.Authenticator]. A handshake without a token
 // is no credential; a token that does not hold is rejected, with an error that
 // wraps one of golang-jwt's ([jwt.ErrTokenExpired], …) where one says it; and
-// a token whose key [Options.KeyFunc] failed to find could not be found out.
+// a token whose key could not be reached, or about which [Options.KeyFunc] or
+// [Options.Check] failed, could not be found out.
 //
 // The identity holds until the token's exp plus the leeway. Its claims are
 // those of the token, with numbers as [json.Number].
@@ -65,12 +68,35 @@ func (a *Authenticator) Authenticate(ctx context.Context, h *bridge.Handshake) (
 	}
 	var id *bridge.Identity
 	if err == nil {
-		id, err = a.verify(ctx, h.Request, raw)
+		id, err = a.judge(ctx, h, raw)
 	}
 	if err != nil {
 		return nil, a.explain(err)
 	}
 	return id, nil
+}
+
+// judge verifies a token and asks whether it is revoked.
+func (a *Authenticator) judge(ctx context.Context, h *bridge.Handshake, raw string) (*bridge.Identity, error) {
+	id, err := a.verify(ctx, h.Request, raw)
+	if err != nil || a.opts.Revocations == nil {
+		return id, err
+	}
+	return a.opts.Revocations.guard(ctx, h, id, func(ctx context.Context) (*bridge.Identity, error) {
+		id, err := a.verify(ctx, h.Request, raw)
+		if err != nil {
+			return nil, a.explain(err)
+		}
+		return id, nil
+	})
+}
+
+// Feeds tell of revocations; see [bridge.FeedsOf].
+func (a *Authenticator) Feeds() []bridge.Feed {
+	if a.opts.Revocations == nil {
+		return nil
+	}
+	return a.opts.Revocations.feeds()
 }
 
 func (a *Authenticator) noCredential(text string) error {
@@ -83,19 +109,18 @@ func (a *Authenticator) verify(ctx context.Context, r *http.Request, raw string)
 	if err != nil {
 		return nil, err
 	}
+	if err := a.opts.checkType(t.Header); err != nil {
+		return nil, err
+	}
 	name, _ := t.Header["alg"].(string)
 	alg, ok := a.allowed[name]
 	if !ok {
 		return nil, flawAlgorithm
 	}
 	t.Method = alg.SigningMethod
-	keys, err := a.keys(ctx, r, t, alg)
-	if err != nil {
-		return nil, err
-	}
 	// Nothing in the claims is looked at before the signature is good.
-	if !slices.ContainsFunc(keys, func(key any) bool { return alg.Verify(signed, t.Signature, key) == nil }) {
-		return nil, flawSignature
+	if err := a.checkSignature(ctx, r, t, signed, alg); err != nil {
+		return nil, err
 	}
 	claims := t.Claims.(jwt.MapClaims)
 	expires, err := a.opts.check(claims, time.Now())
@@ -106,7 +131,38 @@ func (a *Authenticator) verify(ctx context.Context, r *http.Request, raw string)
 	if err != nil {
 		return nil, err
 	}
-	return &bridge.Identity{User: user, Via: a.opts.Name, Expires: expires, Claims: claims}, nil
+	id := &bridge.Identity{User: user, Via: a.opts.Name, Expires: expires, Claims: claims}
+	if a.opts.Check != nil {
+		if err := a.opts.Check(ctx, id); err != nil {
+			return nil, refusedBy("Check", err, flawCheck)
+		}
+	}
+	return id, nil
+}
+
+// checkSignature tries the keys of each finder until one verifies.
+func (a *Authenticator) checkSignature(ctx context.Context, r *http.Request, t *jwt.Token, signed string, alg algorithm) error {
+	for _, find := range a.finders {
+		keys, err := find(ctx, r, t, alg)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if alg.Verify(signed, t.Signature, key) == nil {
+				return nil
+			}
+		}
+	}
+	return flawSignature
+}
+
+// refusedBy is the error of a function of the caller's. It must not count as
+// no credential: a token is here, and it would be somebody else's to judge.
+func refusedBy(function string, err error, f *flaw) error {
+	if errors.Is(err, bridge.ErrNoCredential) {
+		return &flaw{f.code, f.message, fmt.Errorf("%s: %s", function, err)}
+	}
+	return fmt.Errorf("%s: %w", function, err)
 }
 
 // explain makes a rejection of a flaw, and says of every other error whose it

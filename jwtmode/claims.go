@@ -29,9 +29,33 @@ func date(claims jwt.MapClaims, name string) (t time.Time, ok bool, err error) {
 	return time.UnixMilli(int64(seconds * 1000)), true, nil
 }
 
+// accessTokenType and accessTokenClaims are those of RFC 9068, section 2. Of
+// its claims, exp, iss, aud and sub are looked at by name.
+const accessTokenType = "at+jwt"
+
+var accessTokenClaims = []string{"iss", "exp", "aud", "sub", "client_id", "iat", "jti"}
+
+// mediaType is a typ as it is compared: "the 'application/' prefix" is left
+// out and upper and lower case are the same (RFC 7515, section 4.1.9; RFC
+// 2045, section 5.1).
+func mediaType(typ string) string {
+	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+}
+
+// checkType judges the typ of a token's header. A ticket passes only where
+// tickets are asked for, as elsewhere it could be used more than once.
+func (o *Options) checkType(header map[string]any) error {
+	typ, _ := header["typ"].(string)
+	typ = mediaType(typ)
+	if o.Type != "" && typ != o.Type || o.Type == "" && typ == typeTicket {
+		return flawType
+	}
+	return nil
+}
+
 // check judges the claims of a token whose signature is good, in the order of
 // jsonwebtoken's verify.js. It returns until when the token holds.
-func (o Options) check(claims jwt.MapClaims, now time.Time) (expires time.Time, err error) {
+func (o *Options) check(claims jwt.MapClaims, now time.Time) (expires time.Time, err error) {
 	nbf, ok, err := date(claims, "nbf")
 	switch {
 	case err != nil:
@@ -56,6 +80,11 @@ func (o Options) check(claims jwt.MapClaims, now time.Time) (expires time.Time, 
 	case ok && now.Before(iat.Add(-o.Leeway)):
 		return time.Time{}, flawNotIssued
 	}
+	for _, name := range o.RequiredClaims {
+		if claims[name] == nil {
+			return time.Time{}, token("invalid "+name+" value", detail(jwt.ErrTokenRequiredClaimMissing, name))
+		}
+	}
 	if len(o.Audience) > 0 {
 		aud, err := claims.GetAudience()
 		if err != nil || !slices.ContainsFunc(aud, func(s string) bool { return slices.Contains(o.Audience, s) }) {
@@ -71,7 +100,7 @@ func (o Options) check(claims jwt.MapClaims, now time.Time) (expires time.Time, 
 }
 
 // user returns the user's id.
-func (o Options) user(claims jwt.MapClaims) (string, error) {
+func (o *Options) user(claims jwt.MapClaims) (string, error) {
 	invalid := func(text string) error {
 		return token("jwt subject invalid", detail(jwt.ErrTokenInvalidSubject, text))
 	}

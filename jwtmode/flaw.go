@@ -36,7 +36,12 @@ var (
 	flawAudience  = token("jwt audience invalid", jwt.ErrTokenInvalidAudience)
 	flawIssuer    = token("jwt issuer invalid", jwt.ErrTokenInvalidIssuer)
 
-	flawAlgorithmOfKey = token("invalid algorithm", detail(jwt.ErrTokenUnverifiable, "its alg does not go with the key that KeyFunc returned"))
+	flawType  = token("invalid token type", detail(jwt.ErrTokenUnverifiable, "its typ is not the Type"))
+	flawCheck = token("jwt not accepted", jwt.ErrTokenUnverifiable)
+
+	flawAlgorithmOfKey = token("invalid algorithm", detail(jwt.ErrTokenUnverifiable, "its alg does not go with the key that was found for it"))
+	flawUnknownKID     = token("invalid signature", detail(jwt.ErrTokenUnverifiable, "the JWKS has no key of its kid"))
+	flawNoKey          = &flaw{bridge.CodeInvalidSecret, "no secret is known for this token", detail(jwt.ErrTokenUnverifiable, "KeyFunc knows no key")}
 
 	flawHeader      = format("Format is Authorization: Bearer [token]", "the Authorization header is not of the form Bearer, space, token")
 	flawSubprotocol = format("Format is Sec-WebSocket-Protocol: bearer, [token]", "the subprotocols are not one bearer and a token behind it")
@@ -55,8 +60,4 @@ func detail(err error, text string) error { return fmt.Errorf("%w: %s", err, tex
 
 func malformed(text string) *flaw {
 	return token("jwt malformed", detail(jwt.ErrTokenMalformed, text))
-}
-
-func unverifiable(text string) *flaw {
-	return token("invalid signature", detail(jwt.ErrTokenUnverifiable, text))
 }

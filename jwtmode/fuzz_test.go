@@ -110,23 +110,29 @@ func countNames(object string) int {
 func FuzzRequest(f *testing.F) {
 	good, all := seeds(f)
 	for _, s := range all {
-		f.Add("Bearer "+s, "")
-		f.Add("", "bearer, "+s)
+		f.Add("Bearer "+s, "", "", "")
+		f.Add("", "bearer, "+s, "", "")
+		f.Add("", "", "token="+s, "")
+		f.Add("", "", "", "token="+s)
 	}
 	for _, s := range []string{"Bearer", "Bearer  ", "bearer\t" + good, "Bearer " + good + " x", "Basic dXNlcjpwYXNz"} {
-		f.Add(s, "chat.v1, bearer, "+good+", bearer")
+		f.Add(s, "chat.v1, bearer, "+good+", bearer", "a=b; token="+good, "token="+good+"&token=x")
 	}
-	a := newAuth(f, jwtmode.Options{})
-	f.Fuzz(func(t *testing.T, authorization, subprotocols string) {
+	a := newAuth(f, everywhere())
+	f.Fuzz(func(t *testing.T, authorization, subprotocols, cookies, query string) {
 		r := request()
 		r.Header = http.Header{}
-		if authorization != "" {
-			r.Header["Authorization"] = []string{authorization}
+		for name, lines := range map[string]string{"Authorization": authorization, "Sec-Websocket-Protocol": subprotocols, "Cookie": cookies} {
+			if lines != "" {
+				r.Header[name] = strings.Split(lines, "\n")
+			}
 		}
-		if subprotocols != "" {
-			r.Header["Sec-Websocket-Protocol"] = strings.Split(subprotocols, "\n")
-		}
+		r.URL.RawQuery = query
 		id, err := authenticate(a, r)
-		checkOutcome(t, authorization+"\n"+subprotocols, good, id, err)
+		presented := []string{authorization, subprotocols, cookies}
+		for _, values := range r.URL.Query() {
+			presented = append(presented, values...)
+		}
+		checkOutcome(t, strings.Join(presented, "\n"), good, id, err)
 	})
 }

@@ -9,15 +9,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/sessionbridge/sessionbridge/bridge"
 )
 
 // keyKind is what a key is, as an error names it. A key verifies the
@@ -121,28 +121,74 @@ func (a algorithm) longEnough(key any) error {
 	return nil
 }
 
+// SecretBase64 decodes a secret that is written in base64, as Auth0 and many
+// key generators do: in the standard or the URL alphabet, with all of its
+// padding or with none. White space around it, which files and environment
+// variables pick up, is left out; within it, nothing but the alphabet is
+// accepted. The error holds nothing of the secret.
+//
+// jsonwebtoken and other libraries take the text itself as the secret. If
+// tokens do not verify, try []byte(s).
+func SecretBase64(s string) ([]byte, error) {
+	s = strings.TrimSpace(s)
+	// The decoder skips line breaks, even when it is strict.
+	if s == "" || strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("jwtmode: the secret is empty or broken into lines; give the base64 text on one line")
+	}
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+		if secret, err := e.Strict().DecodeString(s); err == nil {
+			return secret, nil
+		}
+	}
+	return nil, errors.New("jwtmode: the secret is not in base64; write []byte(secret) if it is the text itself")
+}
+
 // finder finds the keys that may have signed a token, all of the kind of its
 // algorithm. An error that is a *flaw rejects the token; any other means that
 // the keys could not be found out.
 type finder func(ctx context.Context, r *http.Request, t *jwt.Token, a algorithm) ([]any, error)
 
-// newFinder returns the finder that the options ask for.
-func newFinder(o Options, allowed map[string]algorithm) (finder, error) {
+// newFinders returns the finders that the options ask for, in order.
+func newFinders(o Options, allowed map[string]algorithm) ([]finder, error) {
 	hasKeys := o.Key != nil || len(o.MoreKeys) > 0
 	switch {
-	case o.KeyFunc != nil && hasKeys:
-		return nil, errors.New("jwtmode: Key and MoreKeys have no effect beside KeyFunc; set one of them")
+	case o.KeyFunc != nil && (hasKeys || o.JWKS != nil):
+		return nil, errors.New("jwtmode: Key, MoreKeys and JWKS have no effect beside KeyFunc; set one of them")
 	case o.KeyFunc != nil:
-		return o.dynamicKey, nil
-	case !hasKeys:
-		return nil, errors.New("jwtmode: no Key; give the secret as a []byte, or the issuer's public key, or set KeyFunc")
+		return []finder{o.dynamicKey}, nil
+	case !hasKeys && o.JWKS == nil:
+		return nil, errors.New("jwtmode: no Key; give the secret as a []byte, or the issuer's public key, or set JWKS or KeyFunc")
 	}
-	return o.staticKeys(allowed)
+	var finders []finder
+	byKind := map[keyKind][]any{}
+	if hasKeys {
+		var err error
+		if byKind, err = o.staticKeys(allowed); err != nil {
+			return nil, err
+		}
+		finders = append(finders, func(_ context.Context, _ *http.Request, _ *jwt.Token, a algorithm) ([]any, error) {
+			return byKind[a.key], nil
+		})
+	}
+	for _, alg := range slices.Sorted(maps.Keys(allowed)) {
+		kind := allowed[alg].key
+		switch {
+		case byKind[kind] != nil || o.JWKS != nil && kind != secretKey:
+		case o.JWKS != nil:
+			return nil, fmt.Errorf("jwtmode: %s is verified with %s, which is no part of a JWKS; leave the algorithm out, or give the secret in Key", alg, kind)
+		default:
+			return nil, fmt.Errorf("jwtmode: %s is verified with %s, and no such key is given; leave the algorithm out, or give the key in MoreKeys", alg, kind)
+		}
+	}
+	if o.JWKS != nil {
+		finders = append(finders, o.JWKS.find)
+	}
+	return finders, nil
 }
 
-// staticKeys sorts the keys by kind. Each key must serve an algorithm, and each
-// algorithm must have a key: an entry that can never match is a mistake.
-func (o Options) staticKeys(allowed map[string]algorithm) (finder, error) {
+// staticKeys sorts the keys by kind. Each key must serve an algorithm: one that
+// never can is a mistake.
+func (o Options) staticKeys(allowed map[string]algorithm) (map[keyKind][]any, error) {
 	byKind := map[keyKind][]any{}
 	for i, key := range append([]any{o.Key}, o.MoreKeys...) {
 		name := "Key"
@@ -172,29 +218,17 @@ func (o Options) staticKeys(allowed map[string]algorithm) (finder, error) {
 		}
 		byKind[kind] = append(byKind[kind], key)
 	}
-	for _, alg := range slices.Sorted(maps.Keys(allowed)) {
-		if kind := allowed[alg].key; byKind[kind] == nil {
-			return nil, fmt.Errorf("jwtmode: %s is verified with %s, and no such key is given; leave the algorithm out, or give the key in MoreKeys", alg, kind)
-		}
-	}
-	return func(_ context.Context, _ *http.Request, _ *jwt.Token, a algorithm) ([]any, error) {
-		return byKind[a.key], nil
-	}, nil
+	return byKind, nil
 }
 
 // dynamicKey is a finder that asks KeyFunc.
 func (o Options) dynamicKey(ctx context.Context, r *http.Request, t *jwt.Token, a algorithm) ([]any, error) {
 	key, err := o.KeyFunc(ctx, r, t)
-	if errors.Is(err, bridge.ErrNoCredential) {
-		// Not passed on: a token that is here and that nobody can verify must
-		// not count as none.
-		return nil, unverifiable("KeyFunc: " + err.Error())
-	}
 	if err != nil {
-		return nil, fmt.Errorf("KeyFunc: %w", err)
+		return nil, refusedBy("KeyFunc", err, flawNoKey)
 	}
 	if key == nil {
-		return nil, unverifiable("KeyFunc knows no key")
+		return nil, flawNoKey
 	}
 	kind, err := kindOf(key)
 	if err == nil && !o.InsecureShortSecrets {

@@ -1,14 +1,17 @@
 package jwtmode_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"maps"
@@ -38,6 +41,8 @@ var secret = []byte(marker + "-0123456789abcdef0123456789abcdef0123456789abcdef0
 // in every run.
 const far = 4102444800
 
+var p256Curve = elliptic.P256()
+
 // pair is a key that signs and the one that verifies.
 type pair struct{ sign, verify any }
 
@@ -48,7 +53,7 @@ var (
 		pub, priv, err := ed25519.GenerateKey(rand.Reader)
 		return pair{must(priv, err), pub}
 	})
-	p256Pair = sync.OnceValue(func() pair { return newECDSA(elliptic.P256()) })
+	p256Pair = sync.OnceValue(func() pair { return newECDSA(p256Curve) })
 	p384Pair = sync.OnceValue(func() pair { return newECDSA(elliptic.P384()) })
 	p521Pair = sync.OnceValue(func() pair { return newECDSA(elliptic.P521()) })
 )
@@ -132,7 +137,7 @@ func newAuth(t testing.TB, o jwtmode.Options) *jwtmode.Authenticator {
 	if o.Algorithms == nil {
 		o.Algorithms = []string{"HS256"}
 	}
-	if o.Key == nil && o.KeyFunc == nil {
+	if o.Key == nil && o.KeyFunc == nil && o.JWKS == nil && o.Provider == nil {
 		o.Key = secret
 	}
 	a, err := jwtmode.New(o)
@@ -190,6 +195,57 @@ func refused(t testing.TB, a bridge.Authenticator, r *http.Request) refusal {
 	return refusal{w.Code, body.Data.Code, body.Data.Message, w.Header().Get("WWW-Authenticate"), log.String()}
 }
 
+// status lets the hook judge a request, and returns what it answers.
+func status(t testing.TB, a bridge.Authenticator, r *http.Request) int {
+	t.Helper()
+	b, err := bridge.New(a, &bridge.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	b.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+	return w.Code
+}
+
+// syncBuilder is a strings.Builder that several goroutines write to.
+type syncBuilder struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuilder) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuilder) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// waitFor waits until something is written.
+func (s *syncBuilder) waitFor(t testing.TB, text string) {
+	t.Helper()
+	eventually(t, func() bool { return strings.Contains(s.String(), text) })
+}
+
+// eventually polls until something is so.
+func eventually(t testing.TB, ok func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("not in time")
+		}
+	}
+}
+
 // checkRefused checks that a token is rejected, that the client is told just
 // that, and that nothing of the token gets out.
 func checkRefused(t *testing.T, a bridge.Authenticator, r *http.Request, token, code, message string, is error) {
@@ -202,8 +258,12 @@ func checkRefused(t *testing.T, a bridge.Authenticator, r *http.Request, token, 
 		t.Errorf("the error is %q; want one that is %q", err, is)
 	}
 	got := refused(t, a, r)
-	if got.status != http.StatusUnauthorized || got.code != code || got.message != message || got.challenge != "Bearer" {
-		t.Errorf("the client got %d %q %q (challenge %q); want 401 %q %q", got.status, got.code, got.message, got.challenge, code, message)
+	challenge := "Bearer"
+	if code == "invalid_token" {
+		challenge = `Bearer error="invalid_token"` // RFC 6750, section 3.1
+	}
+	if got.status != http.StatusUnauthorized || got.code != code || got.message != message || got.challenge != challenge {
+		t.Errorf("the client got %d %q %q (challenge %q); want 401 %q %q (%q)", got.status, got.code, got.message, got.challenge, code, message, challenge)
 	}
 	checkSilent(t, token, err.Error(), got.message, got.log)
 }
@@ -231,4 +291,16 @@ func checkRejected(t *testing.T, id *bridge.Identity, err error) {
 	if id != nil || !errors.Is(err, bridge.ErrRejected) || errors.Is(err, bridge.ErrNoCredential) {
 		t.Errorf("got %v, %v; want no identity and a rejection", id, err)
 	}
+}
+
+// encodings are the texts in which a public key is passed around.
+func encodings(pub any) [][]byte {
+	pkix := must(x509.MarshalPKIXPublicKey(pub))
+	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pkix})
+	all := [][]byte{pkix, text, bytes.TrimSpace(text), []byte(base64.StdEncoding.EncodeToString(pkix))}
+	if k, ok := pub.(*rsa.PublicKey); ok {
+		pkcs1 := x509.MarshalPKCS1PublicKey(k)
+		all = append(all, pkcs1, pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: pkcs1}))
+	}
+	return all
 }

@@ -27,6 +27,8 @@ func TestNewRefuses(t *testing.T) {
 	p256 := p256Pair().verify.(*ecdsa.PublicKey)
 	pkix := must(x509.MarshalPKIXPublicKey(pub))
 	keyFunc := func(context.Context, *http.Request, *jwt.Token) (any, error) { return secret, nil }
+	jwks := newJWKS(t, &issuer{}, jwtmode.JWKSOptions{})
+	provider := &jwtmode.Provider{Issuer: issuerURL, JWKS: jwks, Algorithms: []string{"RS256"}}
 	hs := []string{"HS256"}
 	rs := []string{"RS256"}
 	es := []string{"ES256"}
@@ -89,8 +91,29 @@ func TestNewRefuses(t *testing.T) {
 		{"JWK as a secret", jwtmode.Options{Algorithms: hs, Key: []byte(`{"kty":"RSA","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_w","e":"AQAB"}`)}, "encoding of a key"},
 
 		{"leeway of an hour", jwtmode.Options{Algorithms: hs, Key: secret, Leeway: time.Hour}, "at most 5m0s"},
-		{"unknown source", jwtmode.Options{Algorithms: hs, Key: secret, Sources: []jwtmode.Source{"headers"}}, `"header", "subprotocol" and "message"`},
+		{"unknown source", jwtmode.Options{Algorithms: hs, Key: secret, Sources: []jwtmode.Source{"headers"}}, `["header" "subprotocol" "message" "cookie" "query"]`},
 		{"source twice", jwtmode.Options{Algorithms: hs, Key: secret, Sources: []jwtmode.Source{"header", "message", "header"}}, `"header" twice`},
+		{"cookie without a name", jwtmode.Options{Algorithms: hs, Key: secret, Sources: []jwtmode.Source{jwtmode.SourceCookie}}, "name the cookie"},
+		{"cookie that can be none", jwtmode.Options{Algorithms: hs, Key: secret, Sources: []jwtmode.Source{jwtmode.SourceCookie}, Cookie: "a b"}, "name the cookie"},
+		{"cookie that is not read", jwtmode.Options{Algorithms: hs, Key: secret, Cookie: "token"}, "list it in Sources"},
+		{"parameter that is not read", jwtmode.Options{Algorithms: hs, Key: secret, QueryParam: "token"}, "list it in Sources"},
+		{"empty claim", jwtmode.Options{Algorithms: hs, Key: secret, RequiredClaims: []string{""}}, "RequiredClaims"},
+		{"RFC 9068 without an audience", jwtmode.Options{Algorithms: hs, Key: secret, RFC9068: true, Issuer: issuerURL}, "an Issuer and an Audience"},
+		{"RFC 9068 without an issuer", jwtmode.Options{Algorithms: hs, Key: secret, RFC9068: true, Audience: []string{"chat"}}, "an Issuer and an Audience"},
+		{"RFC 9068 of another type", jwtmode.Options{Algorithms: hs, Key: secret, RFC9068: true, Issuer: issuerURL, Audience: []string{"chat"}, Type: "JWT"}, "leave Type empty"},
+
+		{"JWKS without an issuer", jwtmode.Options{Algorithms: rs, JWKS: jwks, Audience: []string{"chat"}}, "InsecureAnyIssuer"},
+		{"JWKS without an audience", jwtmode.Options{Algorithms: rs, JWKS: jwks, Issuer: issuerURL}, "InsecureAnyAudience"},
+		{"JWKS without algorithms", jwtmode.Options{JWKS: jwks, Issuer: issuerURL, Audience: []string{"chat"}}, "no Algorithms; list"},
+		{"JWKS for a secret", jwtmode.Options{Algorithms: []string{"RS256", "HS256"}, JWKS: jwks, Issuer: issuerURL, Audience: []string{"chat"}}, "no part of a JWKS"},
+		{"JWKS and KeyFunc", jwtmode.Options{Algorithms: rs, JWKS: jwks, KeyFunc: keyFunc, Issuer: issuerURL, Audience: []string{"chat"}}, "no effect beside KeyFunc"},
+		{"JWKS and a key that serves nothing", jwtmode.Options{Algorithms: rs, JWKS: jwks, Key: secret, Issuer: issuerURL, Audience: []string{"chat"}}, "allow that key's algorithm"},
+		{"Provider and JWKS", jwtmode.Options{JWKS: jwks, Provider: provider, Audience: []string{"chat"}}, "no effect beside Provider"},
+		{"Provider and KeyFunc", jwtmode.Options{KeyFunc: keyFunc, Provider: provider, Audience: []string{"chat"}}, "no effect beside Provider"},
+		{"Provider and another issuer", jwtmode.Options{Provider: provider, Issuer: "https://evil.example", Audience: []string{"chat"}}, "leave Issuer empty"},
+		{"Provider without an audience", jwtmode.Options{Provider: provider}, "InsecureAnyAudience"},
+		{"Provider without algorithms", jwtmode.Options{Provider: &jwtmode.Provider{Issuer: issuerURL, JWKS: jwks}, Audience: []string{"chat"}}, "no Algorithms; list"},
+		{"Provider not discovered", jwtmode.Options{Provider: &jwtmode.Provider{}, Audience: []string{"chat"}}, "Discover makes one"},
 		{"empty audience", jwtmode.Options{Algorithms: hs, Key: secret, Audience: []string{""}}, "leave Audience nil"},
 	}
 	for _, tt := range tests {
@@ -144,6 +167,7 @@ func TestTraits(t *testing.T) {
 		{"default", nil, bridge.Traits{Message: true, Subprotocols: []string{"bearer"}, Challenge: "Bearer"}},
 		{"header", []jwtmode.Source{jwtmode.SourceHeader}, bridge.Traits{Challenge: "Bearer"}},
 		{"subprotocol", []jwtmode.Source{jwtmode.SourceSubprotocol}, bridge.Traits{Subprotocols: []string{"bearer"}, Challenge: "Bearer"}},
+		{"query", []jwtmode.Source{jwtmode.InsecureSourceQuery}, bridge.Traits{Challenge: "Bearer"}},
 		{"message", []jwtmode.Source{jwtmode.SourceMessage}, bridge.Traits{Message: true, Challenge: "Bearer"}},
 	}
 	for _, tt := range tests {
@@ -152,5 +176,13 @@ func TestTraits(t *testing.T) {
 				t.Errorf("traits (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A browser attaches a cookie by itself.
+func TestTraitsOfCookie(t *testing.T) {
+	want := bridge.Traits{Ambient: true, Message: true, Subprotocols: []string{"bearer"}, Challenge: "Bearer"}
+	if diff := cmp.Diff(want, bridge.TraitsOf(newAuth(t, everywhere()))); diff != "" {
+		t.Errorf("traits (-want +got):\n%s", diff)
 	}
 }

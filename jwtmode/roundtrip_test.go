@@ -28,11 +28,16 @@ const patience = 10 * time.Second
 func serve(t *testing.T, a bridge.Authenticator, o *bridge.Options) string {
 	t.Helper()
 	o.Logger = slog.New(slog.DiscardHandler)
+	return serveLogged(t, a, o)
+}
+
+func serveLogged(t *testing.T, a bridge.Authenticator, o *bridge.Options) string {
+	t.Helper()
 	b, err := bridge.New(a, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(b.Handler(func(c *bridge.Conn) {
+	return serveHandler(t, b, func(c *bridge.Conn) {
 		for {
 			if _, _, err := c.ReadMessage(); err != nil {
 				return
@@ -41,7 +46,13 @@ func serve(t *testing.T, a bridge.Authenticator, o *bridge.Options) string {
 				return
 			}
 		}
-	}))
+	})
+}
+
+// serveHandler starts a service and returns its URL.
+func serveHandler(t *testing.T, b *bridge.Bridge, serve func(*bridge.Conn)) string {
+	t.Helper()
+	s := httptest.NewServer(b.Handler(serve))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -144,7 +155,7 @@ func TestOneRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if res.StatusCode != http.StatusUnauthorized || res.Header.Get("WWW-Authenticate") != "Bearer" {
+		if res.StatusCode != http.StatusUnauthorized || res.Header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` {
 			t.Errorf("refused with %s, challenge %q", res.Status, res.Header.Get("WWW-Authenticate"))
 		}
 		if diff := cmp.Diff(decoded([]byte(unauthorized("jwt expired"))), decoded(body)); diff != "" {

@@ -28,16 +28,43 @@ const (
 	//
 	//	{"event": "authenticate", "data": {"token": "<token>"}}
 	SourceMessage Source = "message"
+
+	// SourceCookie is the cookie that [Options.Cookie] names. A browser sends
+	// it with every handshake by itself, so that the hook then checks the
+	// origin of all of them; see [bridge.Traits].
+	SourceCookie Source = "cookie"
+
+	// InsecureSourceQuery is a parameter of the URL's query, ?token=<token> or
+	// the one that [Options.QueryParam] names. URLs are kept where tokens must
+	// not be: in the logs of proxies and of the service, in a browser's
+	// history, in Referer. This module logs no URL. Of all else that stands
+	// before the service, the access log must leave out the query: nginx logs
+	// $uri instead of $request, Apache %U instead of %r, and a load balancer's
+	// log is switched off. Give such tokens a few seconds to live.
+	InsecureSourceQuery Source = "query"
 )
+
+// sources are all that there are.
+var sources = []Source{SourceHeader, SourceSubprotocol, SourceMessage, SourceCookie, InsecureSourceQuery}
 
 // marker is the subprotocol before the token. Subprotocols are case-sensitive.
 const marker = "bearer"
 
-// requestReaders read the sources that are part of the upgrade request. They
-// return "" if it holds nothing for them.
-var requestReaders = map[Source]func(*http.Request) (string, error){
-	SourceHeader:      readHeader,
-	SourceSubprotocol: readSubprotocol,
+// read returns the token that a source in the upgrade request holds; "" for
+// none.
+func (o *Options) read(s Source, r *http.Request) (string, error) {
+	switch s {
+	case SourceHeader:
+		return readHeader(r)
+	case SourceSubprotocol:
+		return readSubprotocol(r)
+	case SourceCookie:
+		return readCookie(r, o.Cookie)
+	case InsecureSourceQuery:
+		return readQuery(r, o.QueryParam)
+	default: // a message is not part of the request
+		return "", nil
+	}
 }
 
 func readHeader(r *http.Request) (string, error) {
@@ -78,6 +105,43 @@ func readSubprotocol(r *http.Request) (string, error) {
 	return behind[0], nil
 }
 
+// readCookie looks at every cookie of the name, not at the first as most
+// servers do: one that another host of the domain has set may come before the
+// service's own (RFC 6265, section 8.6).
+func readCookie(r *http.Request, name string) (string, error) {
+	found := ""
+	for _, line := range r.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			n, v, ok := strings.Cut(pair, "=")
+			if !ok || strings.Trim(n, " \t") != name {
+				continue
+			}
+			switch v = strings.Trim(v, " \t"); {
+			case v == "": // how applications take a cookie back
+			case found != "" && v != found:
+				return "", flawTwoTokens
+			default:
+				found = v
+			}
+		}
+	}
+	return found, nil
+}
+
+func readQuery(r *http.Request, name string) (string, error) {
+	found := ""
+	for _, v := range r.URL.Query()[name] {
+		switch {
+		case v == "":
+		case found != "" && v != found:
+			return "", flawTwoTokens
+		default:
+			found = v
+		}
+	}
+	return found, nil
+}
+
 // find returns the token that the handshake presents. The request is not read
 // again once a message came: it may hold a former token.
 func (a *Authenticator) find(h *bridge.Handshake) (string, error) {
@@ -92,11 +156,7 @@ func (a *Authenticator) find(h *bridge.Handshake) (string, error) {
 	}
 	found := ""
 	for _, s := range a.opts.Sources {
-		read := requestReaders[s]
-		if read == nil {
-			continue
-		}
-		t, err := read(h.Request)
+		t, err := a.opts.read(s, h.Request)
 		switch {
 		case err != nil:
 			return "", err

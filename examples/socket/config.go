@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,7 +24,8 @@ type config struct {
 	expressCookie, expressPrefix, expressUser string
 	expressSecrets                            []string
 	goCookie, goPrefix, goUser                string
-	jwtSecret                                 string
+	jwtSecret, jwksURL, jwtIssuer, jwtQuery   string
+	jwtAudience                               []string
 	origins                                   []string
 	watch                                     string
 	sweep, maxStale                           time.Duration
@@ -43,7 +45,7 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 		}
 		fs.StringVar(p, name, def, usage+" ("+variable(name)+")")
 	}
-	var secrets, origins string
+	var secrets, origins, audience string
 	text(&c.listen, "listen", ":8090", "address to listen on")
 	text(&c.redisURL, "redis-url", "redis://127.0.0.1:6379", "where the sessions are")
 	text(&c.phpCookie, "php-cookie", "PHPSESSID", "name of PHP's session cookie; empty: no PHP")
@@ -57,7 +59,11 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 	text(&c.goCookie, "go-cookie", "session-key", "name of the gorilla/sessions cookie; empty: no Go")
 	text(&c.goPrefix, "go-prefix", "session:", "everything before the id in redisstore's keys")
 	text(&c.goUser, "go-user", "user_id", "path of the user's id in the gorilla session")
-	text(&c.jwtSecret, "jwt-secret", "", "secret of JWTs signed with HS256; empty: no JWT")
+	text(&c.jwtSecret, "jwt-secret", "", "secret of JWTs that are signed with HS256")
+	text(&c.jwksURL, "jwks-url", "", "URL of the keys of JWTs that are signed with RS256, PS256, ES256 or EdDSA; needs -jwt-issuer and -jwt-audience")
+	text(&c.jwtIssuer, "jwt-issuer", "", "the iss of JWTs; without -jwt-secret and -jwks-url the URL of an OpenID Connect provider, which is asked for the keys")
+	text(&audience, "jwt-audience", "", "the aud of JWTs, comma-separated: one of them")
+	text(&c.jwtQuery, "jwt-query", "", "name of the query's parameter that JWTs may come in, such as token; empty: not in the query, where proxies log them")
 	text(&origins, "allowed-origins", "", "origins of pages that may connect beside this host's own, comma-separated")
 	var sweep, maxStale, cacheBytes string
 	text(&c.watch, "watch", "auto", "how logouts are learnt: auto, tracking, keyevents or sweep")
@@ -78,7 +84,7 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q; every setting is a flag, see -h", fs.Arg(0))
 	}
-	c.expressSecrets, c.origins = list(secrets), list(origins)
+	c.expressSecrets, c.origins, c.jwtAudience = list(secrets), list(origins), list(audience)
 	return c, c.parseNumbers(sweep, maxStale, cacheBytes)
 }
 
@@ -144,8 +150,8 @@ func (c *config) authenticator(rdb redis.UniversalClient) (bridge.Authenticator,
 		sessions = append(sessions, a)
 	}
 	var chain []bridge.Authenticator
-	if c.jwtSecret != "" {
-		a, err := c.jwt()
+	if c.tokens() {
+		a, err := c.jwt(context.Background()) // as long as the process lives
 		if err != nil {
 			return nil, err
 		}

@@ -38,6 +38,10 @@ func TestParseConfig(t *testing.T) {
 				c.phpUser, c.expressSecrets, c.origins = "auth.user.id", []string{"new", "old"}, []string{"https://a.example"}
 			}, ""},
 		{"a flag wins", []string{"-php-user", "uid"}, map[string]string{"PHP_USER": "other"}, func(c *config) { c.phpUser = "uid" }, ""},
+		{"tokens", nil, map[string]string{"JWT_SECRET": "s", "JWKS_URL": "u", "JWT_ISSUER": "i", "JWT_AUDIENCE": "a, b", "JWT_QUERY": "token"},
+			func(c *config) {
+				c.jwtSecret, c.jwksURL, c.jwtIssuer, c.jwtAudience, c.jwtQuery = "s", "u", "i", []string{"a", "b"}, "token"
+			}, ""},
 		{"set but empty", nil, map[string]string{"PHP_PREFIX": "", "GO_COOKIE": ""}, func(c *config) { c.phpPrefix, c.goCookie = "", "" }, ""},
 		{"zero is none", nil, map[string]string{"MAX_STALE": "0", "CACHE_BYTES": "0"}, func(c *config) { c.maxStale, c.cacheBytes = -1, -1 }, ""},
 		{"watch", nil, map[string]string{"WATCH": "keyevents", "SWEEP": "1m"}, func(c *config) { c.watch, c.sweep = "keyevents", time.Minute }, ""},

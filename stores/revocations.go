@@ -1,0 +1,60 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Revoke writes an entry that says that something is revoked. Redis drops it
+// after ttl.
+func (s *Redis) Revoke(ctx context.Context, key, value string, ttl time.Duration) error {
+	if ttl < time.Millisecond {
+		return errors.New("stores: an entry is kept for a millisecond at least")
+	}
+	_, err := bounded(ctx, s, func(ctx context.Context) (any, error) {
+		return s.client.Do(ctx, "SET", key, value, "PX", ttl.Milliseconds()).Result()
+	})
+	if err != nil {
+		return fmt.Errorf("stores: writing to Redis: %w", err)
+	}
+	return nil
+}
+
+// Revoked reads entries that [Redis.Revoke], or a web application, may have
+// written, and returns those that are there, in one round trip. An error says
+// that the store could not be asked.
+func (s *Redis) Revoked(ctx context.Context, keys ...string) (map[string]string, error) {
+	names := make([]Key, len(keys))
+	for i, k := range keys {
+		names[i] = Key{ID: k}
+	}
+	records, err := s.Fetch(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	var found map[string]string
+	for i, r := range records {
+		if !r.Found {
+			continue
+		}
+		if found == nil {
+			found = map[string]string{}
+		}
+		// Of another type or too large: there all the same.
+		found[keys[i]] = string(r.Value)
+	}
+	return found, nil
+}
+
+// Follow is [Redis.Watch] for packages that take an interface and don't import
+// this one.
+func (s *Redis) Follow(ctx context.Context, prefixes []string, h interface {
+	Changed(keys []string)
+	Alive(until time.Time)
+	Lost(reason error)
+	Restored(mode string)
+}) error {
+	return s.Watch(ctx, prefixes, h)
+}
