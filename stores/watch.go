@@ -27,7 +27,7 @@ const (
 
 	// WatchKeyEvents is keyspace notifications, which must be enabled in the
 	// server: notify-keyspace-events with K, g, $, x and e, "KA" say. A flush
-	// is not reported, so it is found only by sweeps.
+	// is not reported; it is found as a SWAPDB is, see [Redis.Watch].
 	WatchKeyEvents WatchMode = "keyevents"
 
 	// WatchSweep is no push at all: sessions are read again from time to time.
@@ -40,7 +40,8 @@ type WatchOptions struct {
 	Mode WatchMode
 
 	// Heartbeat is how often the connection that reports changes is tried;
-	// if two go unanswered it is taken to be lost. Default 500 ms.
+	// if two go unanswered it is taken to be lost. At every second one the
+	// server is asked for its state. Default 500 ms.
 	Heartbeat time.Duration
 
 	// Logger gets a line when watching begins, is lost, and begins again.
@@ -72,9 +73,10 @@ type WatchHandler interface {
 
 const (
 	leaseBeats       = 3 // how many heartbeats an answer holds for
+	pollBeats        = 2 // how many heartbeats pass until the server's state is asked for again
 	defaultHeartbeat = 500 * time.Millisecond
 	minWatchRetry    = 50 * time.Millisecond
-	maxWatchRetry    = 2 * time.Second
+	maxWatchRetry    = time.Second
 	topologyInterval = time.Second
 	invalidations    = "__redis__:invalidate"
 )
@@ -94,7 +96,17 @@ var ErrNotWatchable = errors.New("stores: Redis does not report changes")
 
 // Watch reports changes of the keys under the prefixes until ctx ends, and
 // then returns nil. It returns an error that wraps [ErrNotWatchable] if the
-// server allows no push, or none is wanted.
+// server allows no push, if none is wanted, or if the client may read from
+// replicas, which can be behind what their master has reported.
+//
+// What Redis reports to nobody (a SWAPDB, a change of roles, and that the
+// client has moved on to another server while the old one still answers) is
+// found by asking the server that sessions are read from for INFO, with every
+// second heartbeat; WatchHandler.Lost and Restored follow. A user who may not
+// use INFO learns of these only by sweeps.
+//
+// A cluster or ring is watched node by node, and asked for its nodes once a
+// second.
 func (s *Redis) Watch(ctx context.Context, prefixes []string, h WatchHandler) error {
 	opts := s.watch
 	if opts.Heartbeat <= 0 {
@@ -106,8 +118,11 @@ func (s *Redis) Watch(ctx context.Context, prefixes []string, h WatchHandler) er
 	w := &watch{opts: opts, prefixes: disjoint(prefixes), handler: h}
 	switch c := s.client.(type) {
 	case *redis.Client:
-		return w.node(ctx, *c.Options())
+		return w.node(ctx, c)
 	case *redis.ClusterClient:
+		if c.Options().ReadOnly {
+			return fmt.Errorf("%w: the cluster's client reads from replicas; leave ReadOnly, RouteByLatency and RouteRandomly unset", ErrNotWatchable)
+		}
 		return w.nodes(ctx, c.ForEachMaster)
 	case *redis.Ring:
 		return w.nodes(ctx, c.ForEachShard)

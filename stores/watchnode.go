@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,28 +24,45 @@ func dedicated(opts redis.Options) *redis.Options {
 	return &opts
 }
 
-// node watches one Redis node, reconnecting, until ctx ends.
-func (w *watch) node(ctx context.Context, opts redis.Options) error {
-	mode, err := w.chooseMode(ctx, opts)
-	if err != nil {
-		return err
-	}
-	log := w.opts.Logger.With(slog.String("node", opts.Addr), slog.String("mode", string(mode)))
+// node watches one Redis node, reconnecting, until ctx ends. Sessions are read
+// through client; its own connections are made alike.
+func (w *watch) node(ctx context.Context, client *redis.Client) error {
+	opts := *client.Options()
+	var polls sync.WaitGroup
+	defer polls.Wait()
 	retry := minWatchRetry
-	for first := true; ; first = false {
-		err := w.follow(ctx, opts, mode, func() {
+	var mode WatchMode
+	var told bool
+	first := true
+	var moves settling
+	for {
+		if mode == "" {
+			var err error
+			if mode, err = w.chooseMode(ctx, opts); err != nil || mode == "" {
+				return err
+			}
+		}
+		log := w.opts.Logger.With(slog.String("node", opts.Addr), slog.String("mode", string(mode)))
+		err := w.follow(ctx, client, mode, &polls, &moves, func() {
 			if first {
 				log.Info("watching sessions")
 			} else {
 				log.Info("watching sessions again")
 			}
+			first, told = false, false
 			retry = minWatchRetry
 			w.handler.Restored(string(mode))
 		})
 		if ctx.Err() != nil {
 			return nil
 		}
-		log.Warn("changes of sessions may be missed", slog.String("reason", err.Error()))
+		if !told {
+			log.Warn("changes of sessions may be missed", slog.String("reason", err.Error()))
+			told = true
+		}
+		if answered(err) && !transient(err) {
+			mode = "" // it is not allowed any more, or not on this server
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -67,10 +85,10 @@ func (w *watch) chooseMode(ctx context.Context, opts redis.Options) (WatchMode, 
 	c := redis.NewClient(dedicated(opts))
 	defer c.Close()
 	for retry := minWatchRetry; ; retry = min(2*retry, maxWatchRetry) {
-		mode, err := probe(ctx, c)
+		mode, err := w.probe(ctx, c)
 		if err == nil {
 			if mode == WatchSweep {
-				return "", fmt.Errorf("%w: neither CLIENT TRACKING nor keyspace events are allowed", ErrNotWatchable)
+				return "", fmt.Errorf("%w: neither CLIENT TRACKING nor keyspace events are allowed, with the channels that they report in", ErrNotWatchable)
 			}
 			return mode, nil
 		}
@@ -84,97 +102,97 @@ func (w *watch) chooseMode(ctx context.Context, opts redis.Options) (WatchMode, 
 }
 
 // probe returns the best mode that the server allows, or an error if it could
-// not be asked.
-func probe(ctx context.Context, c *redis.Client) (WatchMode, error) {
+// not be asked. That the channels may be subscribed to is a right of its own.
+func (w *watch) probe(ctx context.Context, c *redis.Client) (WatchMode, error) {
+	refused := func(err error) bool { return answered(err) && !transient(err) }
 	conn := c.Conn()
-	defer conn.Close()
-	err := conn.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", conn.ClientID(ctx).Val(), "BCAST", "PREFIX", "\x00none").Err()
+	defer conn.Close() // a subscription ends with the connection
+	err := track(ctx, conn, []string{"\x00none"})
 	if err == nil {
-		_ = conn.Do(ctx, "CLIENT", "TRACKING", "OFF") // the connection is closed anyway
-		return WatchTracking, nil
+		if err = conn.Do(ctx, "SUBSCRIBE", invalidations).Err(); err == nil {
+			return WatchTracking, nil
+		}
 	}
-	if !answered(err) {
+	if !refused(err) {
 		return "", err
 	}
 	flags, err := conn.Do(ctx, "CONFIG", "GET", "notify-keyspace-events").Slice()
-	if err != nil && !answered(err) {
+	if err != nil && !refused(err) {
 		return "", err
 	}
-	if len(flags) == 2 {
-		if s, ok := flags[1].(string); ok && strings.Contains(s, "K") && (strings.Contains(s, "A") || strings.Contains(s, "g") && strings.Contains(s, "$") && strings.Contains(s, "x")) {
-			return WatchKeyEvents, nil
-		}
+	if len(flags) < 2 {
+		return WatchSweep, nil
 	}
-	return WatchSweep, nil
+	s, _ := flags[1].(string)
+	if !strings.Contains(s, "K") || !strings.Contains(s, "A") && !(strings.Contains(s, "g") && strings.Contains(s, "$") && strings.Contains(s, "x")) {
+		return WatchSweep, nil
+	}
+	args := []any{"PSUBSCRIBE"}
+	for _, p := range w.patterns(c.Options().DB) {
+		args = append(args, p)
+	}
+	if err := conn.Do(ctx, args...).Err(); err != nil {
+		if refused(err) {
+			return WatchSweep, nil
+		}
+		return "", err
+	}
+	return WatchKeyEvents, nil
 }
 
-// follow holds one connection and reports what it says, until it is lost.
-func (w *watch) follow(ctx context.Context, opts redis.Options, mode WatchMode, restored func()) error {
+// follow holds one connection and reports what it says, until it is lost or the
+// server is not what it was.
+func (w *watch) follow(ctx context.Context, client *redis.Client, mode WatchMode, polls *sync.WaitGroup, moves *settling, restored func()) error {
+	watching := ctx
+	ctx, give := context.WithCancelCause(watching) // give up
+	defer give(nil)
+	opts := *client.Options()
 	inner := opts.OnConnect
-	if mode == WatchTracking {
-		opts.OnConnect = func(ctx context.Context, cn *redis.Conn) error {
-			if inner != nil {
-				if err := inner(ctx, cn); err != nil {
-					return err
-				}
+	var state atomic.Pointer[serverState]
+	opts.OnConnect = func(ctx context.Context, cn *redis.Conn) error {
+		if inner != nil {
+			if err := inner(ctx, cn); err != nil {
+				return err
 			}
+		}
+		s, err := readState(ctx, cn, mode)
+		switch {
+		case err != nil:
+			return err
+		case s != nil && s.detached:
+			return errDetached
+		}
+		state.Store(s)
+		if mode == WatchTracking {
 			return track(ctx, cn, w.prefixes)
 		}
+		return nil
 	}
 	c := redis.NewClient(dedicated(opts))
 	defer c.Close()
-	var ps *redis.PubSub
-	expect := 1
-	if mode == WatchTracking {
-		ps = c.Subscribe(ctx, invalidations)
-	} else {
-		patterns := make([]string, len(w.prefixes))
-		for i, p := range w.prefixes {
-			patterns[i] = fmt.Sprintf("__keyspace@%d__:%s*", opts.DB, escapeGlob(p))
-		}
-		expect = len(patterns)
-		ps = c.PSubscribe(ctx, patterns...)
-	}
+	ps, expect := w.subscribe(ctx, c, mode, opts.DB)
 	defer ps.Close()
-
-	var pinged, ponged atomic.Int64
-	beat, stop := context.WithCancel(ctx)
-	defer stop()
+	p := &pulse{interval: w.opts.Heartbeat, began: time.Now()}
 	done := make(chan struct{})
-	defer func() { stop(); <-done }()
+	defer func() { give(nil); <-done }()
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(w.opts.Heartbeat)
-		defer tick.Stop()
-		for {
-			select {
-			case <-beat.Done():
-				_ = ps.Close()
-				return
-			case <-tick.C:
-			}
-			// Two pings without an answer: a plain read would wait for ever.
-			if pinged.Load()-ponged.Load() >= 2 {
-				_ = ps.Close()
-				return
-			}
-			pinged.Add(1)
-			if err := ps.Ping(beat, "sessionbridge"); err != nil {
-				_ = ps.Close()
-				return
-			}
-		}
+		give(p.run(ctx, ps))
+		_ = ps.Close() // a plain read would wait for ever
 	}()
 
 	// At once: taking the connection down can wait.
 	lost := func(err error) error {
-		if ctx.Err() == nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			err = cause
+		}
+		if watching.Err() == nil {
 			w.handler.Lost(err)
 		}
 		return err
 	}
 	subscribed := 0
-	keyspace := len(fmt.Sprintf("__keyspace@%d__:", opts.DB))
+	keyspace := len(keyspacePrefix(opts.DB))
 	for {
 		msg, err := ps.Receive(ctx)
 		if err != nil {
@@ -188,14 +206,23 @@ func (w *watch) follow(ctx context.Context, opts redis.Options, mode WatchMode, 
 		}
 		switch m := msg.(type) {
 		case *redis.Subscription:
-			if subscribed++; subscribed == expect {
-				restored()
-			} else if subscribed > expect {
+			subscribed++
+			switch s := state.Load(); {
+			case subscribed > expect:
 				return lost(errReconnected)
+			case subscribed == expect:
+				restored()
+				if s == nil {
+					w.opts.Logger.Info("INFO is not allowed: a SWAPDB and a server that is replaced unnoticed are found only when sessions are read again")
+					break
+				}
+				again := moves.watched(s.runID, time.Now(), w.opts.Heartbeat)
+				polls.Go(func() { give(w.poll(ctx, client, mode, s, again)) })
 			}
 		case *redis.Pong:
-			ponged.Store(pinged.Load())
-			w.handler.Alive(time.Now().Add(leaseBeats * w.opts.Heartbeat))
+			if sent, ok := p.answer(m.Payload); ok {
+				w.handler.Alive(sent.Add(leaseBeats * w.opts.Heartbeat))
+			}
 		case *redis.Message:
 			if m.Pattern != "" {
 				if len(m.Channel) > keyspace {
@@ -203,6 +230,56 @@ func (w *watch) follow(ctx context.Context, opts redis.Options, mode WatchMode, 
 				}
 			} else if m.PayloadSlice != nil {
 				w.handler.Changed(m.PayloadSlice)
+			}
+		}
+	}
+}
+
+// subscribe asks for what is reported in a mode, and says how many
+// confirmations there will be.
+func (w *watch) subscribe(ctx context.Context, c *redis.Client, mode WatchMode, db int) (ps *redis.PubSub, confirmations int) {
+	if mode == WatchTracking {
+		return c.Subscribe(ctx, invalidations), 1
+	}
+	patterns := w.patterns(db)
+	return c.PSubscribe(ctx, patterns...), len(patterns)
+}
+
+// patterns are those of the channels of the key events that are wanted.
+func (w *watch) patterns(db int) []string {
+	patterns := make([]string, len(w.prefixes))
+	for i, p := range w.prefixes {
+		patterns[i] = keyspacePrefix(db) + escapeGlob(p) + "*"
+	}
+	return patterns
+}
+
+func keyspacePrefix(db int) string { return fmt.Sprintf("__keyspace@%d__:", db) }
+
+// poll asks from time to time for the state of the server that sessions are
+// read from, until it is not as it was, or it is time to read everything again.
+// That it cannot be asked means nothing:
+// the pulse of the connection itself tells whether the server is there.
+func (w *watch) poll(ctx context.Context, client *redis.Client, mode WatchMode, old *serverState, again time.Time) error {
+	interval := pollBeats * w.opts.Heartbeat
+	reader := client.WithTimeout(interval)
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if !again.IsZero() && now.After(again) {
+				return errSettling
+			}
+		}
+		asking, cancel := context.WithTimeout(ctx, interval)
+		s, err := readState(asking, reader, mode)
+		cancel()
+		if err == nil && s != nil {
+			if err := s.since(old); err != nil {
+				return err
 			}
 		}
 	}

@@ -23,25 +23,25 @@ func (w *watch) nodes(ctx context.Context, each func(context.Context, func(conte
 	defer tick.Stop()
 	for {
 		var mu sync.Mutex // each calls concurrently
-		found := map[string]redis.Options{}
+		found := map[string]*redis.Client{}
 		err := each(ctx, func(_ context.Context, c *redis.Client) error {
 			mu.Lock()
 			defer mu.Unlock()
-			found[c.Options().Addr] = *c.Options()
+			found[c.Options().Addr] = c
 			return nil
 		})
 		if err == nil {
 			for addr := range u.gone(found) {
 				w.opts.Logger.Info("a node has left", "node", addr)
 			}
-			for addr, opts := range found {
+			for addr, client := range found {
 				n, nodeCtx := u.join(ctx, addr)
 				if n == nil {
 					continue
 				}
 				node := &watch{opts: w.opts, prefixes: w.prefixes, handler: n}
 				all.Go(func() {
-					if err := node.node(nodeCtx, opts); err != nil {
+					if err := node.node(nodeCtx, client); err != nil {
 						select {
 						case refused <- err:
 						default:
@@ -93,7 +93,7 @@ func (u *union) join(ctx context.Context, addr string) (*unionNode, context.Cont
 }
 
 // gone drops the nodes that were not found.
-func (u *union) gone(found map[string]redis.Options) map[string]bool {
+func (u *union) gone(found map[string]*redis.Client) map[string]bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	dropped := map[string]bool{}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 var redisReady = regexp.MustCompile(`Ready to accept connections`)
@@ -32,9 +33,10 @@ func StartRedis(ctx context.Context, args ...string) (*Process, error) {
 func StartRedisAt(ctx context.Context, port int, args ...string) (*Process, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		return nil, &MissingError{"redis", "install redis-server (Debian: apt-get install redis-server)"}
+		return nil, redisMissing()
 	}
-	args = append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"}, args...)
+	args = append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		"--dbfilename", strconv.Itoa(port) + ".rdb"}, args...) // not one that somebody else has left
 	p, _, err := start(ctx, exec.Command(path, args...), redisReady)
 	if err != nil {
 		return nil, err
@@ -42,6 +44,13 @@ func StartRedisAt(ctx context.Context, port int, args ...string) (*Process, erro
 	p.Name, p.URL = "redis", "redis://127.0.0.1:"+strconv.Itoa(port)
 	return p, nil
 }
+
+func redisMissing() error {
+	return &MissingError{"redis", "install redis-server (Debian: apt-get install redis-server)"}
+}
+
+// port returns the number at the end of a process's URL.
+func port(p *Process) string { return p.URL[strings.LastIndexByte(p.URL, ':')+1:] }
 
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
