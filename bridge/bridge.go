@@ -50,7 +50,7 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a), began: time.Now(), node: rand.Text()}
-	b.index = newIndex(b)
+	b.index, b.deadlines.b = newIndex(b), b
 	for _, s := range o.AllowedOrigins {
 		p, err := parseOriginPattern(s)
 		if err != nil {
@@ -83,6 +83,10 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 	return b, nil
 }
 
+// clock is a time without its bulk: that since the bridge was made. It is
+// never 0.
+func (b *Bridge) clock() time.Duration { return time.Since(b.began) + 1 }
+
 // Handler serves WebSocket connections: serve is called with each connection
 // once its identity stands, and the connection is closed when serve returns:
 // with 1000 (normal), or 1011 (internal error) if serve panics, which is
@@ -93,9 +97,14 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 // connection needs. [Bridge.Shutdown] waits for all of them.
 func (b *Bridge) Handler(serve func(*Conn)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := b.Upgrade(w, r); err == nil { // else answered and logged
-			go c.serve(serve)
+		c, err := b.Upgrade(w, r)
+		if err != nil {
+			return // answered and logged
 		}
+		go func() { // with as little on its stack as may be
+			defer c.leave()
+			serve(c)
+		}()
 	})
 }
 

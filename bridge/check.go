@@ -29,7 +29,7 @@ func (x *index) enqueue(e *entry) {
 		return
 	}
 	e.queued = true
-	if wait := checkInterval - (x.clock() - e.checked); wait > 0 {
+	if wait := checkInterval - (x.b.clock() - e.checked); wait > 0 {
 		time.AfterFunc(wait, func() {
 			x.mu.Lock()
 			defer x.mu.Unlock()
@@ -72,8 +72,8 @@ func (x *index) look(e *entry) {
 		x.tidy(e)
 		return
 	}
-	began := time.Now()
-	e.checking, e.checked = true, x.clock()
+	began := x.b.clock()
+	e.checking, e.checked = true, began
 	reported, wasReported := x.changes[e.key]
 	delete(x.changes, e.key)
 	fresh, err := x.reread(e)

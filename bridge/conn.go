@@ -34,6 +34,7 @@ type Conn struct {
 	request *http.Request // for authentication messages; nil if none are read
 
 	reading    sync.Mutex
+	next       message
 	bad        int  // bad attempts to authenticate anew, since the last good one
 	readFailed bool // for good; reading again would make gorilla panic in the end
 	writing    sync.Mutex
@@ -67,40 +68,79 @@ func (c *Conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
 // error the connection has ended and the same cause as the context's is
 // returned from then on.
 func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
+	// An idle connection spends its life below this frame, in a stack of 2 KB
+	// if that is enough: what is rare is done by other functions.
 	c.reading.Lock()
-	defer c.reading.Unlock()
 	for !c.readFailed {
-		messageType, p, err := c.ws.ReadMessage()
-		if err != nil {
-			c.readFailed = true
-			c.life.release(err)
-			c.linger(err)
-			c.closing.Do(func() {}) // a last frame that is being written goes out
-			c.hangUp()
-			break
+		c.next.messageType, c.next.reader, c.next.err = c.ws.NextReader()
+		if c.receive() {
+			return c.take()
 		}
-		if c.life.ctx.Err() != nil {
-			continue // only the peer's close frame is awaited now
-		}
-		if messageType == websocket.TextMessage {
-			if !utf8.Valid(p) { // RFC 6455, section 8.1
-				_ = c.Close(websocket.CloseInvalidFramePayloadData, "")
-				continue
-			}
-			if c.request != nil && mayBeFrame(p) {
-				if kind, m := parseFrame(p); kind != frameApplication {
-					if int64(len(p)) > c.b.opts.MaxPendingFrame {
-						m = nil
-					}
-					c.control(kind, m)
-					continue
-				}
-			}
-		}
-		c.life.active()
-		return messageType, p, nil
 	}
+	return c.readCause()
+}
+
+//go:noinline
+func (c *Conn) take() (messageType int, p []byte, err error) {
+	messageType, p = c.next.messageType, c.next.p
+	c.next = message{}
+	c.reading.Unlock()
+	return messageType, p, nil
+}
+
+//go:noinline
+func (c *Conn) readCause() (messageType int, p []byte, err error) {
+	c.reading.Unlock()
 	return 0, nil, context.Cause(c.life.ctx)
+}
+
+// message is what a reading goroutine has got so far.
+type message struct {
+	messageType int
+	reader      io.Reader
+	p           []byte
+	err         error
+}
+
+// receive reads c.next and reports whether it is for the application. It
+// deals with all others, and with the error. The caller holds c.reading.
+//
+//go:noinline
+func (c *Conn) receive() bool {
+	messageType, r, err := c.next.messageType, c.next.reader, c.next.err
+	var p []byte
+	if err == nil {
+		p, err = io.ReadAll(r)
+	}
+	if err != nil {
+		c.readFailed = true
+		c.life.release(err)
+		c.linger(err)
+		c.closing.Do(func() {}) // a last frame that is being written goes out
+		c.hangUp()
+		return false
+	}
+	if c.life.ctx.Err() != nil {
+		return false // only the peer's close frame is awaited now
+	}
+	if messageType == websocket.TextMessage {
+		if !utf8.Valid(p) { // RFC 6455, section 8.1
+			_ = c.Close(websocket.CloseInvalidFramePayloadData, "")
+			return false
+		}
+		if c.request != nil && mayBeFrame(p) {
+			if kind, m := parseFrame(p); kind != frameApplication {
+				if int64(len(p)) > c.b.opts.MaxPendingFrame {
+					m = nil
+				}
+				c.control(kind, m)
+				return false
+			}
+		}
+	}
+	c.life.active()
+	c.next.p = p
+	return true
 }
 
 // ReadJSON reads the next message into v.
@@ -224,18 +264,19 @@ func (c *Conn) warning() func(*Identity) {
 	}
 }
 
-// serve calls a handler's function and closes the connection when it returns.
-func (c *Conn) serve(f func(*Conn)) {
-	code := closeInternalError
-	defer func() {
-		if v := recover(); v != nil && v != http.ErrAbortHandler { // net/http's own exception
-			c.b.opts.Logger.LogAttrs(c.life.ctx, slog.LevelError, "the connection's handler panicked",
-				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-		}
-		c.finish(code)
-	}()
-	f(c)
-	code = closeNormal
+// leave, deferred, closes the connection after a handler's function returned
+// or panicked.
+func (c *Conn) leave() {
+	v := recover()
+	if v == nil {
+		c.finish(closeNormal)
+		return
+	}
+	if v != http.ErrAbortHandler { // net/http's own exception
+		c.b.opts.Logger.LogAttrs(c.life.ctx, slog.LevelError, "the connection's handler panicked",
+			slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	}
+	c.finish(closeInternalError)
 }
 
 // linger reads what the peer is still sending of a message that was too long,

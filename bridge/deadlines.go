@@ -10,17 +10,18 @@ import (
 // them: ten thousand tokens that expire in the same second must not start ten
 // thousand goroutines.
 type deadlines struct {
+	b     *Bridge
 	mu    sync.Mutex
 	heap  lifeHeap
 	timer *time.Timer
-	armed time.Time // when the timer fires; zero if it does not
+	armed time.Duration // when the timer fires; 0 if it does not
 }
 
 // set has l called after d, and not when it was to be called before.
 func (q *deadlines) set(l *life, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l.due = time.Now().Add(d)
+	l.due = l.b.clock() + d
 	if l.place == 0 {
 		heap.Push(&q.heap, l)
 	} else {
@@ -46,27 +47,27 @@ func (q *deadlines) arm() {
 	case len(q.heap) == 0:
 		if q.timer != nil {
 			q.timer.Stop()
-			q.armed = time.Time{}
+			q.armed = 0
 		}
-	case !q.armed.IsZero() && !q.heap[0].due.Before(q.armed):
+	case q.armed != 0 && q.heap[0].due >= q.armed:
 	case q.timer == nil:
 		q.armed = q.heap[0].due
-		q.timer = time.AfterFunc(time.Until(q.armed), q.fire)
+		q.timer = time.AfterFunc(q.armed-q.b.clock(), q.fire)
 	default:
 		q.armed = q.heap[0].due
-		q.timer.Reset(time.Until(q.armed))
+		q.timer.Reset(q.armed - q.b.clock())
 	}
 }
 
 // fire calls the lives whose time has come.
 func (q *deadlines) fire() {
 	q.mu.Lock()
-	now := time.Now()
+	now := q.b.clock()
 	var due []*life
-	for len(q.heap) > 0 && !q.heap[0].due.After(now) {
+	for len(q.heap) > 0 && q.heap[0].due <= now {
 		due = append(due, heap.Pop(&q.heap).(*life))
 	}
-	q.armed = time.Time{}
+	q.armed = 0
 	q.arm()
 	q.mu.Unlock()
 	for _, l := range due {
@@ -78,7 +79,7 @@ func (q *deadlines) fire() {
 type lifeHeap []*life
 
 func (h lifeHeap) Len() int           { return len(h) }
-func (h lifeHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h lifeHeap) Less(i, j int) bool { return h[i].due < h[j].due }
 
 func (h lifeHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]

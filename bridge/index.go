@@ -39,7 +39,7 @@ type entry struct {
 	flight *flight // the reading that is under way
 	cached *cached // what has been read
 
-	checked  time.Duration // when the last check began; see index.clock
+	checked  time.Duration // when the last check began; see Bridge.clock
 	queued   bool          // a check waits in the queue, or for its time
 	checking bool          // a worker has it
 	again    bool          // it changed while the worker had it
@@ -66,9 +66,6 @@ type membership struct {
 func newIndex(b *Bridge) *index {
 	return &index{b: b, entries: map[string]*entry{}, sources: map[string]*source{}, changes: map[string]time.Time{}}
 }
-
-// clock is a time of day without its bulk.
-func (x *index) clock() time.Duration { return time.Since(x.b.began) }
 
 // add registers a life; it reports false once the service drains.
 func (x *index) add(l *life) bool {

@@ -30,17 +30,17 @@ type life struct {
 	identity atomic.Pointer[Identity] // nil while pending
 	touched  atomic.Int64             // when the client was last active, as far as that matters
 
-	prev, next *life     // of index.lives, like listed guarded by index.mu
-	due        time.Time // when lookAgain is called; like place guarded by deadlines.mu
-	place      int       // in deadlines.heap; 0 for none
+	prev, next *life         // of index.lives, like listed guarded by index.mu
+	due        time.Duration // when lookAgain is called, by Bridge.clock; like place guarded by deadlines.mu
+	place      int           // in deadlines.heap; 0 for none
 	listed     bool
 
 	mu     sync.Mutex
 	over   bool
 	first  *membership     // of the sessions that are bound
-	began  time.Time       // when somebody was authenticated
-	held   time.Time       // when the identity was learnt
-	notice time.Time       // when the client is told that it runs out; zero for never
+	began  time.Duration   // when somebody was authenticated, by Bridge.clock
+	held   time.Duration   // when the identity was learnt
+	notice time.Duration   // when the client is told that it runs out; 0 for never
 	outage *outage         // nil unless looking has failed
 	shut   func(*EndError) // tells the transport that the life is over; nil if there is none
 	warn   func(*Identity) // tells it that the identity runs out; the same
@@ -208,7 +208,7 @@ func (l *life) commit(id *Identity) error {
 // hold makes id the identity. The caller holds l.mu.
 func (l *life) hold(id *Identity) {
 	old := l.identity.Swap(id)
-	l.held, l.outage = time.Now(), nil
+	l.held, l.outage = l.b.clock(), nil
 	if old == nil {
 		l.began = l.held
 		if observe := l.b.opts.Observe; observe != nil {
@@ -227,8 +227,8 @@ func (l *life) schedule(id *Identity) {
 	var d time.Duration
 	if !id.Expires.IsZero() {
 		d = max(time.Until(id.Expires), minLook)
-		if !l.notice.IsZero() {
-			d = min(d, max(time.Until(l.notice), minLook))
+		if l.notice != 0 {
+			d = min(d, max(l.notice-l.b.clock(), minLook))
 		}
 	}
 	if m := l.membership(id.Key); m != nil && m.entry.reload != nil {
@@ -245,14 +245,14 @@ func (l *life) schedule(id *Identity) {
 	}
 }
 
-// noticeTime returns when the client is told that its token runs out; zero for
+// noticeTime returns when the client is told that its token runs out; 0 for
 // never. Of a short life no more than half has passed by then.
-func (l *life) noticeTime(id *Identity) time.Time {
+func (l *life) noticeTime(id *Identity) time.Duration {
 	left := time.Until(id.Expires)
 	if l.b.opts.ExpiryNotice < 0 || id.Claims == nil || id.Expires.IsZero() || left <= 0 {
-		return time.Time{}
+		return 0
 	}
-	return id.Expires.Add(-min(l.b.opts.ExpiryNotice, left/2))
+	return l.b.clock() + left - min(l.b.opts.ExpiryNotice, left/2)
 }
 
 // arm lets lookAgain run after d. The caller holds l.mu.
@@ -275,8 +275,8 @@ func (l *life) lookAgain() {
 	expired := id.expired(now)
 	final := expired && (!reload || id.Claims != nil) // no store can tell otherwise
 	var warn func(*Identity)
-	if !l.notice.IsZero() && !now.Before(l.notice) && !expired {
-		l.notice, warn = time.Time{}, l.warn
+	if l.notice != 0 && l.b.clock() >= l.notice && !expired {
+		l.notice, warn = 0, l.warn
 	}
 	// A look at the session sets the next time itself, when it is done.
 	if !final && !reload || warn != nil {
@@ -304,21 +304,21 @@ func (l *life) lookAgain() {
 }
 
 // judge draws the conclusion of a look at a session that began then.
-func (l *life) judge(key string, began time.Time, fresh *Identity, err error) {
+func (l *life) judge(key string, began time.Duration, fresh *Identity, err error) {
 	if e := l.verdict(key, began, fresh, err); e != nil {
 		l.end(e)
 	}
 }
 
 // verdict returns why the life must end, or nil.
-func (l *life) verdict(key string, began time.Time, fresh *Identity, err error) *EndError {
+func (l *life) verdict(key string, began time.Duration, fresh *Identity, err error) *EndError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id := l.identity.Load()
 	switch {
 	case l.over || id == nil || id.Key != key:
 		return nil // not of this session any more, or not yet
-	case l.held.After(began):
+	case l.held > began:
 		// Authenticated anew meanwhile, perhaps by a reading older than this
 		// one, so what it has just found must be looked for again.
 		l.arm(minLook)
@@ -333,7 +333,7 @@ func (l *life) verdict(key string, began time.Time, fresh *Identity, err error) 
 	}
 	// An outage is no logout: look again soon, for a while.
 	if l.outage == nil {
-		l.outage = &outage{since: began}
+		l.outage = &outage{since: l.b.began.Add(began)}
 	}
 	l.outage.err = err
 	wait := l.b.opts.MaxStale - time.Since(l.outage.since)
@@ -364,7 +364,7 @@ func (l *life) unverified(key string, d time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id := l.identity.Load()
-	return id != nil && id.Key == key && time.Since(l.held) >= d
+	return id != nil && id.Key == key && l.b.clock()-l.held >= d
 }
 
 type reloader func(context.Context) (*Identity, error)
@@ -426,7 +426,7 @@ func (l *life) release(cause error) bool {
 	l.cancel(cause)
 	if observe := l.b.opts.Observe; observe != nil {
 		if id := l.identity.Load(); id != nil {
-			observe(l.ctx, connectionEndEvent(id, cause, time.Since(l.began)))
+			observe(l.ctx, connectionEndEvent(id, cause, l.b.clock()-l.began))
 		}
 	}
 	return true
@@ -439,7 +439,7 @@ func (l *life) active() {
 	if every <= 0 {
 		return
 	}
-	now, last := int64(time.Since(l.b.began))+1, l.touched.Load()
+	now, last := int64(l.b.clock()), l.touched.Load()
 	if last != 0 && now-last < int64(every) || !l.touched.CompareAndSwap(last, now) {
 		return
 	}

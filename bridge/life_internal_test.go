@@ -229,7 +229,7 @@ func TestLookOvertakenByReauthentication(t *testing.T) {
 			h.Bind(Binding{Key: "anns", Reload: func(context.Context) (*Identity, error) { return nil, ErrNoCredential }})
 			return &Identity{User: "ann", Key: "anns"}, nil
 		}))
-		if e := l.verdict("anns", time.Now().Add(-time.Millisecond), nil, ErrNoCredential); e != nil {
+		if e := l.verdict("anns", l.b.clock()-time.Millisecond, nil, ErrNoCredential); e != nil {
 			t.Errorf("ended by a look at an identity that is no more: %v", e)
 		}
 		<-time.After(time.Second)
