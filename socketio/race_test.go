@@ -1,0 +1,5 @@
+//go:build race
+
+package socketio_test
+
+func init() { raceDetector = true }
