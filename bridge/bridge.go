@@ -49,7 +49,7 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a), began: time.Now(), node: rand.Text()}
+	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a), began: time.Now().Add(-1), node: rand.Text()}
 	b.index, b.deadlines.b = newIndex(b), b
 	for _, s := range o.AllowedOrigins {
 		p, err := parseOriginPattern(s)
@@ -85,7 +85,7 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 
 // clock is a time without its bulk: that since the bridge was made. It is
 // never 0.
-func (b *Bridge) clock() time.Duration { return time.Since(b.began) + 1 }
+func (b *Bridge) clock() time.Duration { return time.Since(b.began) }
 
 // Handler serves WebSocket connections: serve is called with each connection
 // once its identity stands, and the connection is closed when serve returns:
@@ -113,9 +113,17 @@ func (b *Bridge) Handler(serve func(*Conn)) http.Handler {
 // Options.AuthTimeout. The caller must close the connection. On an error the
 // client has been answered and the reason logged.
 func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
-	if b.opts.Observe == nil {
-		return b.upgrade(w, r)
+	if b.opts.Observe != nil {
+		return b.upgradeObserved(w, r)
 	}
+	return b.upgrade(w, r)
+}
+
+// upgradeObserved is upgrade with its two events. They are large, and a
+// handshake that nobody observes need not have them on its stack.
+//
+//go:noinline
+func (b *Bridge) upgradeObserved(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	began := time.Now()
 	ctx := b.opts.Observe(r.Context(), Event{Kind: EventHandshakeBegin, Request: r})
 	c, err := b.upgrade(w, r.WithContext(ctx))
@@ -129,28 +137,36 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 
 func (b *Bridge) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	if !websocket.IsWebSocketUpgrade(r) {
-		w.Header().Set("Upgrade", "websocket")
-		w.Header().Set("Connection", "Upgrade")
-		http.Error(w, "this is a WebSocket: connect with ws:// or wss://", http.StatusUpgradeRequired)
-		err := errors.New("bridge: the request is not a WebSocket handshake")
-		b.logFailure(r, err)
-		return nil, err
+		return nil, b.notAWebSocket(w, r)
 	}
 	deadline := time.Now().Add(b.opts.AuthTimeout)
-	l, ref := b.admit(context.WithoutCancel(r.Context()), r)
-	wait := ref != nil && errors.Is(ref.Err, ErrNoCredential) && b.traits.Message
-	if wait {
-		if full := b.enterPending(); full != nil {
-			wait, ref = false, full
-		} else {
-			defer b.leavePending()
-		}
+	l, ref := b.admit(nil, r)
+	if ref != nil {
+		return b.upgradeAnyway(w, r, l, ref, deadline)
 	}
-	if ref != nil && !wait && (l == nil || !b.opts.RefuseAfterUpgrade) {
-		b.refuse(w, r, l, ref)
-		return nil, ref
+	c, err := b.connect(w, r, l)
+	if err != nil {
+		return nil, err
 	}
+	c.ws.SetReadLimit(b.opts.ReadLimit)
+	if err := b.welcome(c, r); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
+// notAWebSocket answers a request that is no handshake.
+func (b *Bridge) notAWebSocket(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Upgrade", "websocket")
+	w.Header().Set("Connection", "Upgrade")
+	http.Error(w, "this is a WebSocket: connect with ws:// or wss://", http.StatusUpgradeRequired)
+	err := errors.New("bridge: the request is not a WebSocket handshake")
+	b.logFailure(r, err)
+	return err
+}
+
+// connect upgrades a handshake that was judged.
+func (b *Bridge) connect(w http.ResponseWriter, r *http.Request, l *life) (*Conn, error) {
 	ws, err := b.upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		l.forget(err)
@@ -158,35 +174,66 @@ func (b *Bridge) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 		return nil, err
 	}
 	c := &Conn{b: b, life: l, ws: ws}
+	if b.traits.Message {
+		c.request = r
+	}
+	l.attach(c.shut, c.warning())
+	return c, nil
+}
+
+// welcome tells a client who it is. On an error the connection is closed.
+func (b *Bridge) welcome(c *Conn, r *http.Request) error {
+	if b.opts.OmitEvents {
+		return nil
+	}
+	err := c.WriteMessage(websocket.TextMessage, authenticatedEvent(c.Identity()))
+	if err != nil {
+		b.logFailure(r, err)
+		c.finish(closeInternalError)
+	}
+	return err
+}
+
+// upgradeAnyway deals with a handshake that holds no login: it waits for one
+// on the open socket if one may come so, or else refuses.
+//
+//go:noinline
+func (b *Bridge) upgradeAnyway(w http.ResponseWriter, r *http.Request, l *life, ref *Refusal, deadline time.Time) (*Conn, error) {
+	wait := errors.Is(ref.Err, ErrNoCredential) && b.traits.Message
+	if wait {
+		if full := b.enterPending(); full != nil {
+			wait, ref = false, full
+		} else {
+			defer b.leavePending()
+		}
+	}
+	if !wait && (l == nil || !b.opts.RefuseAfterUpgrade) {
+		b.refuse(w, r, l, ref)
+		return nil, ref
+	}
+	c, err := b.connect(w, r, l)
+	if err != nil {
+		return nil, err
+	}
 	admitted := false
 	defer func() {
 		if !admitted { // an authenticator may have panicked, too
 			c.finish(closeInternalError)
 		}
 	}()
-	if b.traits.Message {
-		c.request = r
-	}
-	l.attach(c.shut, c.warning())
-	switch {
-	case wait:
+	if wait {
 		ref = c.await(deadline)
-	case ref != nil:
+	} else {
 		c.turnAway(ref)
-	default:
-		ws.SetReadLimit(b.opts.ReadLimit)
 	}
 	if ref != nil {
 		b.logRefusal(r, ref)
 		return nil, ref
 	}
-	if !b.opts.OmitEvents {
-		if err := c.WriteMessage(websocket.TextMessage, authenticatedEvent(c.Identity())); err != nil {
-			b.logFailure(r, err)
-			return nil, err
-		}
-	}
 	admitted = true
+	if err := b.welcome(c, r); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -248,10 +295,10 @@ func (b *Bridge) leavePending() {
 	}
 }
 
-// admit begins a life and judges the upgrade request. The life is nil only if
-// the service drains.
+// admit begins a life, within ctx if there is one, and judges the upgrade
+// request. The life is nil only if the service drains.
 func (b *Bridge) admit(ctx context.Context, r *http.Request) (l *life, ref *Refusal) {
-	l = b.newLife(ctx)
+	l = b.newLife(ctx, r)
 	if l == nil {
 		return nil, drainingRefusal()
 	}
@@ -263,14 +310,20 @@ func (b *Bridge) admit(ctx context.Context, r *http.Request) (l *life, ref *Refu
 	}()
 	ref = b.checkOrigin(r)
 	if ref == nil {
-		ctx, cancel := context.WithTimeout(r.Context(), b.opts.AuthTimeout)
-		defer cancel()
-		if err := l.authenticate(ctx, &Handshake{Request: r}); err != nil {
-			ref = refusalFor(err, nil)
-		}
+		ref = l.judgeRequest(r)
 	}
 	judged = true
 	return l, ref
+}
+
+// judgeRequest asks the authenticator about the upgrade request.
+func (l *life) judgeRequest(r *http.Request) *Refusal {
+	ctx := newDeadline(r.Context(), l.b.opts.AuthTimeout)
+	defer ctx.cancel()
+	if err := l.authenticate(ctx, &Handshake{Request: r}); err != nil {
+		return refusalFor(err, nil)
+	}
+	return nil
 }
 
 func drainingRefusal() *Refusal {

@@ -46,7 +46,38 @@ var errRestless = errors.New("the session changed each time it was read")
 
 // read returns the identity of a session: the one in the cache if it is known
 // to be what the store holds, else that which the store holds now.
-func (x *index) read(ctx context.Context, n Binding) (*Identity, error) {
+func (x *index) read(ctx context.Context, n *Binding) (*Identity, error) {
+	if id := x.lookup(n); id != nil {
+		if x.b.opts.Observe != nil {
+			x.b.opts.Observe(ctx, Event{Kind: EventCacheHit, Via: id.Via})
+		}
+		return id, nil
+	}
+	return x.readThrough(ctx, n)
+}
+
+// lookup returns the identity in the cache; nil if there is none that may be
+// used.
+func (x *index) lookup(n *Binding) *Identity {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.entries[n.Key]
+	if e == nil || e.cached == nil || e.cached.epoch != e.source.epoch {
+		return nil
+	}
+	now := time.Now()
+	if !e.source.coherent(now) || !e.cached.good.IsZero() && !now.Before(e.cached.good) {
+		return nil
+	}
+	x.cache.list.MoveToFront(e.cached.place)
+	return e.cached.identity
+}
+
+// readThrough reads a session, or waits for somebody who does. It is a
+// function of its own to keep read's stack small.
+//
+//go:noinline
+func (x *index) readThrough(ctx context.Context, n *Binding) (*Identity, error) {
 	for range maxReads {
 		x.mu.Lock()
 		now := time.Now()
@@ -56,12 +87,8 @@ func (x *index) read(ctx context.Context, n Binding) (*Identity, error) {
 		}
 		e := x.entry(n)
 		if c := e.cached; c != nil && c.epoch == e.source.epoch && (c.good.IsZero() || now.Before(c.good)) {
-			x.cache.list.MoveToFront(c.place)
 			x.mu.Unlock()
-			if x.b.opts.Observe != nil {
-				x.b.opts.Observe(ctx, Event{Kind: EventCacheHit, Via: c.identity.Via})
-			}
-			return c.identity, nil
+			return c.identity, nil // somebody was faster
 		}
 		f := e.flight
 		if f == nil {
@@ -125,22 +152,38 @@ func (x *index) flight(ctx context.Context, e *entry, reload reloader) (f *fligh
 // fetch reads a session from its store. The identity names the session that
 // was asked for, as it is the one that is watched.
 func (x *index) fetch(ctx context.Context, key string, reload reloader) (*Identity, error) {
+	if x.b.opts.Observe != nil {
+		return x.fetchObserved(ctx, key, reload)
+	}
+	bounded := newDeadline(ctx, reloadTimeout)
+	defer bounded.cancel()
+	id, err := authenticate(bounded, reload, nil)
+	if err == nil && id.Key != key {
+		id = id.named(key)
+	}
+	return id, err
+}
+
+// named returns the identity under another key.
+func (id *Identity) named(key string) *Identity {
+	named := *id
+	named.Key = key
+	return &named
+}
+
+// fetchObserved is fetch with its two events.
+//
+//go:noinline
+func (x *index) fetchObserved(ctx context.Context, key string, reload reloader) (*Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	var began time.Time
-	if x.b.opts.Observe != nil {
-		began = time.Now()
-		ctx = x.b.opts.Observe(ctx, Event{Kind: EventLookupBegin})
-	}
+	began := time.Now()
+	ctx = x.b.opts.Observe(ctx, Event{Kind: EventLookupBegin})
 	id, err := authenticate(ctx, reload, nil)
 	if err == nil && id.Key != key {
-		named := *id
-		named.Key = key
-		id = &named
+		id = id.named(key)
 	}
-	if x.b.opts.Observe != nil {
-		x.b.opts.Observe(ctx, lookupEvent(id, err, time.Since(began)))
-	}
+	x.b.opts.Observe(ctx, lookupEvent(id, err, time.Since(began)))
 	return id, err
 }
 

@@ -16,8 +16,7 @@ type Handshake struct {
 	// request itself is judged.
 	Message *Message
 
-	bind func(Binding)
-	load func(context.Context, Binding) (*Identity, error)
+	life *life // nil outside a hook
 }
 
 // Message is an authentication message in the plain JSON dialect:
@@ -85,8 +84,8 @@ type Binding struct {
 // released. An identity that names a session which is not bound is refused,
 // for nobody would notice its logout. Outside a hook, in a test say, Bind does nothing.
 func (h *Handshake) Bind(b Binding) {
-	if h.bind != nil {
-		h.bind(b)
+	if h.life != nil {
+		h.life.bind(&b)
 	}
 }
 
@@ -94,8 +93,9 @@ func (h *Handshake) Bind(b Binding) {
 // it gave before if the session is known not to have changed since. It is Bind
 // and Reload in one for the authenticator that has a single session to read.
 func (h *Handshake) Load(ctx context.Context, b Binding) (*Identity, error) {
-	if h.load == nil {
+	if h.life == nil {
 		return b.Reload(ctx)
 	}
-	return h.load(ctx, b)
+	h.life.bind(&b)
+	return h.life.b.index.read(ctx, &b)
 }

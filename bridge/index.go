@@ -137,7 +137,7 @@ func (x *index) drain() (left []*life, gone <-chan struct{}) {
 }
 
 // bind registers a life under a session's key.
-func (x *index) bind(n Binding, l *life) *membership {
+func (x *index) bind(n *Binding, l *life) *membership {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.entry(n)
@@ -150,7 +150,7 @@ func (x *index) bind(n Binding, l *life) *membership {
 }
 
 // entry returns the entry of a key. The caller holds x.mu.
-func (x *index) entry(n Binding) *entry {
+func (x *index) entry(n *Binding) *entry {
 	e := x.entries[n.Key]
 	if e == nil {
 		e = &entry{key: n.Key, source: x.sources[n.Feed], checked: -checkInterval}
@@ -165,11 +165,12 @@ func (x *index) entry(n Binding) *entry {
 	if e.reload == nil {
 		e.reload = n.Reload
 	}
-	if n.Touch != nil && x.b.opts.Touch <= 0 {
-		n.Touch = nil
+	touchable := n.Touch != nil && x.b.opts.Touch > 0
+	if e.extras == nil && (len(n.Aliases) > 0 || n.Every > 0 || touchable) {
+		e.extras = &extras{aliases: n.Aliases, every: n.Every}
 	}
-	if e.extras == nil && (len(n.Aliases) > 0 || n.Every > 0 || n.Touch != nil) {
-		e.extras = &extras{aliases: n.Aliases, every: n.Every, touch: n.Touch}
+	if touchable && e.extras.touch == nil {
+		e.extras.touch = n.Touch
 	}
 	return e
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ const (
 // authenticated, then ended.
 type life struct {
 	b        *Bridge
+	values   context.Context // of a connection: the request's
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	identity atomic.Pointer[Identity] // nil while pending
@@ -46,17 +48,40 @@ type life struct {
 	warn   func(*Identity) // tells it that the identity runs out; the same
 }
 
+// root is the context that a connection's is made of: the values of its
+// request's, and the life itself. It is what [context.WithoutCancel] and
+// [context.WithValue] would make, without their memory.
+type root life
+
+func (*root) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (*root) Done() <-chan struct{}                   { return nil }
+func (*root) Err() error                              { return nil }
+
+func (r *root) Value(key any) any {
+	if key == (contextKey{}) {
+		return (*life)(r)
+	}
+	return context.WithoutCancel(r.values).Value(key) // which hides how the request's is cancelled
+}
+
 // outage is the time in which a session could not be looked at.
 type outage struct {
 	since time.Time
 	err   error // the last
 }
 
-// newLife begins a pending life, within ctx. It returns nil once the service
-// drains.
-func (b *Bridge) newLife(ctx context.Context) *life {
+// newLife begins a pending life, within ctx; nil stands for the values of r's
+// context alone, which does not outlast the upgrade. It returns nil once the
+// service drains.
+func (b *Bridge) newLife(ctx context.Context, r *http.Request) *life {
 	l := &life{b: b}
-	l.ctx, l.cancel = context.WithCancelCause(context.WithValue(ctx, contextKey{}, l))
+	if ctx == nil {
+		l.values = r.Context()
+		ctx = (*root)(l)
+	} else {
+		ctx = context.WithValue(ctx, contextKey{}, l)
+	}
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	if !b.index.add(l) {
 		l.cancel(nil)
 		return nil
@@ -65,7 +90,7 @@ func (b *Bridge) newLife(ctx context.Context) *life {
 }
 
 // bind registers the life under a session's key.
-func (l *life) bind(n Binding) {
+func (l *life) bind(n *Binding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over || n.Key == "" || l.membership(n.Key) != nil {
@@ -84,12 +109,6 @@ func (l *life) membership(key string) *membership {
 		}
 	}
 	return nil
-}
-
-// load binds a session and reads it.
-func (l *life) load(ctx context.Context, n Binding) (*Identity, error) {
-	l.bind(n)
-	return l.b.index.read(ctx, n)
 }
 
 // unbindExcept releases the sessions that the identity was not read from.
@@ -130,8 +149,8 @@ func (l *life) attach(shut func(*EndError), warn func(*Identity)) {
 // it was read: then it asks again. After a failure no session stays bound that
 // was not before.
 func (l *life) authenticate(ctx context.Context, h *Handshake) (err error) {
-	h.bind, h.load = l.bind, l.load
-	defer func() { h.bind, h.load = nil, nil }()
+	h.life = l
+	defer func() { h.life = nil }()
 	for range maxReads {
 		l.renew()
 		var id *Identity

@@ -182,7 +182,7 @@ func TestLateBinding(t *testing.T) {
 	kept.Bind(Binding{Key: "late"})
 	(&Handshake{}).Bind(Binding{Key: "outside a hook"})
 	l.forget(errors.New("over"))
-	l.bind(Binding{Key: "after the end"})
+	l.bind(&Binding{Key: "after the end"})
 	if got := b.index.keys(); len(got) != 0 {
 		t.Errorf("bound: %q", got)
 	}

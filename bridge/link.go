@@ -33,7 +33,7 @@ type Link struct {
 // error is a [*Refusal], has been logged, and is the caller's to answer;
 // otherwise the caller must call [Link.Close] in the end.
 func (b *Bridge) Open(r *http.Request) (*Link, error) {
-	l := b.newLife(context.WithoutCancel(r.Context()))
+	l := b.newLife(nil, r)
 	if l == nil {
 		ref := drainingRefusal()
 		b.logRefusal(r, ref)

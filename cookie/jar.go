@@ -20,13 +20,28 @@ func JarOf(r *http.Request) Jar { return r.Header["Cookie"] }
 // Get returns the value of the first cookie called name, without white space
 // around name and value (RFC 6265, section 5.2), but not decoded in any way.
 func (j Jar) Get(name string) (value string, ok bool) {
-	for pair := range j.pairs() {
-		n, v, ok := strings.Cut(pair, "=")
-		if ok && strings.Trim(n, " \t") == name {
-			return strings.Trim(v, " \t"), true
+	for _, rest := range j {
+		for more := true; more; {
+			var pair string
+			pair, rest, more = strings.Cut(rest, ";")
+			n, v, ok := strings.Cut(pair, "=")
+			if ok && trim(n) == name {
+				return trim(v), true
+			}
 		}
 	}
 	return "", false
+}
+
+// trim leaves out the spaces and tabs around s.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // pairs yields what stands between the semicolons.
