@@ -50,7 +50,10 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{auth: a, opts: o, traits: TraitsOf(a), began: time.Now().Add(-1), node: rand.Text()}
+	b.opts.guardObserver()
 	b.index, b.deadlines.b = newIndex(b), b
+	b.closers = closers{max: maxClosers, relieved: maxRelieved, log: b.opts.logPanic}
+	b.touchers = closers{max: maxTouchers, relieved: maxTouchers, log: b.opts.logPanic}
 	for _, s := range o.AllowedOrigins {
 		p, err := parseOriginPattern(s)
 		if err != nil {
@@ -124,15 +127,25 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 //
 //go:noinline
 func (b *Bridge) upgradeObserved(w http.ResponseWriter, r *http.Request) (*Conn, error) {
-	began := time.Now()
-	ctx := b.opts.Observe(r.Context(), Event{Kind: EventHandshakeBegin, Request: r})
-	c, err := b.upgrade(w, r.WithContext(ctx))
 	var id *Identity
-	if c != nil {
+	err := errPanicked
+	ctx, end := b.observeHandshake(r)
+	defer func() { end(id, err) }()
+	c, err := b.upgrade(w, r.WithContext(ctx))
+	if err == nil {
 		id = c.Identity()
 	}
-	b.opts.Observe(ctx, handshakeEvent(r, id, err, time.Since(began)))
 	return c, err
+}
+
+// observeHandshake has a handshake's begin observed, and returns the context
+// that it is judged in, and what has its end observed.
+func (b *Bridge) observeHandshake(r *http.Request) (ctx context.Context, end func(*Identity, error)) {
+	began := time.Now()
+	ctx = b.opts.Observe(r.Context(), Event{Kind: EventHandshakeBegin, Request: r})
+	return ctx, func(id *Identity, err error) {
+		b.opts.Observe(ctx, handshakeEvent(r, id, err, time.Since(began)))
+	}
 }
 
 func (b *Bridge) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
@@ -140,7 +153,7 @@ func (b *Bridge) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 		return nil, b.notAWebSocket(w, r)
 	}
 	deadline := time.Now().Add(b.opts.AuthTimeout)
-	l, ref := b.admit(nil, r)
+	l, ref := b.admit(r, true)
 	if ref != nil {
 		return b.upgradeAnyway(w, r, l, ref, deadline)
 	}
@@ -243,21 +256,7 @@ func (b *Bridge) upgradeAnyway(w http.ResponseWriter, r *http.Request, l *life, 
 // stream, a plain handler. Credentials in messages are out of its reach.
 func (b *Bridge) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		observe, began := b.opts.Observe, time.Now()
-		if observe != nil {
-			r = r.WithContext(observe(r.Context(), Event{Kind: EventHandshakeBegin, Request: r}))
-		}
-		l, ref := b.admit(r.Context(), r)
-		if observe != nil {
-			var id *Identity
-			var err error
-			if ref != nil {
-				err = ref
-			} else {
-				id = l.identity.Load()
-			}
-			observe(r.Context(), handshakeEvent(r, id, err, time.Since(began)))
-		}
+		l, ref := b.admitRequest(&r)
 		if ref != nil {
 			b.refuse(w, r, l, ref)
 			return
@@ -265,6 +264,25 @@ func (b *Bridge) Middleware(next http.Handler) http.Handler {
 		defer l.forget(context.Canceled)
 		next.ServeHTTP(w, r.WithContext(l.ctx))
 	})
+}
+
+// admitRequest is admit for a request that is served within its own context. If
+// it is observed, the request is given the observer's.
+func (b *Bridge) admitRequest(r **http.Request) (l *life, ref *Refusal) {
+	if b.opts.Observe == nil {
+		return b.admit(*r, false)
+	}
+	var id *Identity
+	err := errPanicked
+	ctx, end := b.observeHandshake(*r)
+	defer func() { end(id, err) }()
+	*r = (*r).WithContext(ctx)
+	if l, ref = b.admit(*r, false); ref != nil {
+		err = ref
+	} else {
+		id, err = l.identity.Load(), nil
+	}
+	return l, ref
 }
 
 // Len returns how many connections and requests are being served, pending ones
@@ -295,10 +313,10 @@ func (b *Bridge) leavePending() {
 	}
 }
 
-// admit begins a life, within ctx if there is one, and judges the upgrade
+// admit begins a life, which may outlast the request or not, and judges the
 // request. The life is nil only if the service drains.
-func (b *Bridge) admit(ctx context.Context, r *http.Request) (l *life, ref *Refusal) {
-	l = b.newLife(ctx, r)
+func (b *Bridge) admit(r *http.Request, outlasts bool) (l *life, ref *Refusal) {
+	l = b.newLife(r, outlasts)
 	if l == nil {
 		return nil, drainingRefusal()
 	}

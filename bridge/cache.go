@@ -27,6 +27,7 @@ type flight struct {
 	done   chan struct{}
 	cancel context.CancelFunc
 	dirty  bool // the session changed meanwhile
+	given  bool // it was given up
 	id     *Identity
 	err    error
 }
@@ -112,7 +113,7 @@ func (x *index) readThrough(ctx context.Context, n *Binding) (*Identity, error) 
 // reread returns what the store holds now. What is in the cache, and what is
 // being read already, does not count: a change may have been missed that nobody
 // knows of. The caller holds x.mu, which is released meanwhile.
-func (x *index) reread(e *entry) (*Identity, error) {
+func (x *index) reread(e *entry) *flight {
 	x.drop(e)
 	if e.flight != nil {
 		e.flight.dirty = true
@@ -121,7 +122,7 @@ func (x *index) reread(e *entry) (*Identity, error) {
 	x.mu.Unlock()
 	fly()
 	x.mu.Lock()
-	return f.id, f.err
+	return f
 }
 
 // flight returns a reading that others can wait for, and what performs it. It

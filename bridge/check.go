@@ -68,24 +68,29 @@ func (x *index) work() {
 // is looked at again. The caller holds x.mu, which is released meanwhile.
 func (x *index) look(e *entry) {
 	e.queued, e.again = false, false
+	reported, wasReported := x.changes[e.key]
+	delete(x.changes, e.key)
 	if e.members == nil || e.reload == nil {
 		x.tidy(e)
 		return
 	}
 	began := x.b.clock()
 	e.checking, e.checked = true, began
-	reported, wasReported := x.changes[e.key]
-	delete(x.changes, e.key)
-	fresh, err := x.reread(e)
+	f := x.reread(e)
 	e.checking = false
 	lives := e.lives()
-	if e.again && len(lives) > 0 {
+	if f.given {
+		// It ended before it knew anything, for want of anybody to judge; who
+		// has come since is judged by a look of their own.
+		e.again, lives = len(lives) > 0, nil
+	}
+	if e.again && e.members != nil {
 		x.enqueue(e)
 	}
 	x.tidy(e)
 	x.mu.Unlock()
 	for _, l := range lives {
-		l.judge(e.key, began, fresh, err)
+		l.judge(e.key, began, f.id, f.err)
 	}
 	if wasReported {
 		x.b.opts.Observe(x.b.ctx, Event{Kind: EventChangeJudged, Duration: time.Since(reported)})

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -106,7 +104,20 @@ type message struct {
 // deals with all others, and with the error. The caller holds c.reading.
 //
 //go:noinline
-func (c *Conn) receive() bool {
+func (c *Conn) receive() (application bool) {
+	returned := false
+	defer func() {
+		if !returned { // an authenticator has panicked
+			c.reading.Unlock()
+		}
+	}()
+	application = c.handle()
+	returned = true
+	return application
+}
+
+// handle is receive without its care for panics.
+func (c *Conn) handle() bool {
 	messageType, r, err := c.next.messageType, c.next.reader, c.next.err
 	var p []byte
 	if err == nil {
@@ -199,6 +210,11 @@ func (c *Conn) WriteJSON(v any) error {
 // ReadMessage must not be called any more.
 func (c *Conn) CloseRead() context.Context {
 	go func() {
+		defer func() {
+			if v := recover(); v != nil { // an authenticator's; nobody else would catch it
+				c.panicked(v)
+			}
+		}()
 		for {
 			if _, _, err := c.ReadMessage(); err != nil {
 				return
@@ -260,7 +276,9 @@ func (c *Conn) warning() func(*Identity) {
 		return nil
 	}
 	return func(id *Identity) {
-		_ = c.WriteMessage(websocket.TextMessage, expiringEvent(id)) // the reader sees it if the peer is gone
+		// The reader sees it if the peer is gone. One that does not read must not
+		// keep the others from being told.
+		_ = c.send(websocket.TextMessage, expiringEvent(id), min(c.b.opts.WriteTimeout, closeGrace))
 	}
 }
 
@@ -272,9 +290,13 @@ func (c *Conn) leave() {
 		c.finish(closeNormal)
 		return
 	}
+	c.panicked(v)
+}
+
+// panicked logs a panic and closes the connection.
+func (c *Conn) panicked(v any) {
 	if v != http.ErrAbortHandler { // net/http's own exception
-		c.b.opts.Logger.LogAttrs(c.life.ctx, slog.LevelError, "the connection's handler panicked",
-			slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		c.b.opts.logPanic("the connection's handler panicked", v)
 	}
 	c.finish(closeInternalError)
 }

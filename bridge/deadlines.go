@@ -17,11 +17,15 @@ type deadlines struct {
 	armed time.Duration // when the timer fires; 0 if it does not
 }
 
+// farOff bounds times in the future, that they may be added up. A token's exp
+// may lie beyond all that a Duration holds.
+const farOff = 100 * 365 * 24 * time.Hour
+
 // set has l called after d, and not when it was to be called before.
 func (q *deadlines) set(l *life, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l.due = l.b.clock() + d
+	l.due = l.b.clock() + min(d, farOff)
 	if l.place == 0 {
 		heap.Push(&q.heap, l)
 	} else {

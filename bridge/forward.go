@@ -50,15 +50,15 @@ const maxConnectRequest = 64 << 10
 // (https://centrifugal.dev/docs/server/proxy): a POST with the client's own
 // headers, of which Cookie, Origin and Authorization must be passed on, and
 // perhaps with what the client has sent as its data: a {"rediskey": …}, or a
-// token as {"token": …}. The answer is {"result": {"user": …}} with the
-// identity's end as "expire_at", if it has one, or {"disconnect": …} with code
+// token as {"token": …}. The answer is {"result": {"user": …}}, or {"disconnect": …} with code
 // 4501 (unauthorized) or 4503 (forbidden), after which the client does not
 // come again by itself. When the store cannot be reached it is 503, which lets
 // the client try again.
 //
-// The connection is Centrifugo's, so a logout does not reach it: let Centrifugo
-// ask again before expire_at (its refresh proxy), at this same handler, which
-// then answers {"result": {"expired": true}} if nobody is logged in.
+// The connection is Centrifugo's, so a logout does not reach it: "expire_at" is
+// a minute from now at the most, and Centrifugo asks again by then if this same
+// handler is its refresh proxy; it answers {"result": {"expired": true}} if
+// nobody is logged in any more.
 func (b *Bridge) CentrifugoConnect() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
@@ -100,8 +100,10 @@ func (b *Bridge) CentrifugoConnect() http.Handler {
 			result.User = id.User
 			result.Info = map[string]string{"via": id.Via}
 		}
+		now := time.Now()
+		result.ExpireAt = now.Add(centrifugoRefresh).Unix()
 		if !id.Expires.IsZero() {
-			result.ExpireAt = max(id.Expires.Unix(), time.Now().Unix()+1)
+			result.ExpireAt = max(min(result.ExpireAt, id.Expires.Unix()), now.Unix()+1)
 		}
 		writeJSON(w, centrifugoAnswer{Result: result})
 	})
@@ -123,6 +125,9 @@ type centrifugoDisconnect struct {
 	Code   int    `json:"code"`
 	Reason string `json:"reason"`
 }
+
+// centrifugoRefresh is how soon Centrifugo asks again.
+const centrifugoRefresh = time.Minute
 
 // Of Centrifugo's codes for applications, 4500 to 4999 let a client not
 // reconnect.

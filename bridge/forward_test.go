@@ -53,14 +53,14 @@ func TestCentrifugoConnect(t *testing.T) {
 		status int
 		want   string // of the body
 	}{
-		"a cookie":                 {[]string{"Sid", "anns"}, `{"client":"x","transport":"websocket","protocol":"json","encoding":"json"}`, 200, `{"result":{"user":"ann","expire_at":946688400,"info":{"via":"test"}}}`},
-		"without an end":           {[]string{"Sid", "bobs"}, `{}`, 200, `{"result":{"user":"bob","info":{"via":"test"}}}`},
-		"a rediskey in the data":   {nil, `{"data":{"rediskey":"bobs"}}`, 200, `{"result":{"user":"bob","info":{"via":"test"}}}`},
+		"a cookie":                 {[]string{"Sid", "anns"}, `{"client":"x","transport":"websocket","protocol":"json","encoding":"json"}`, 200, `{"result":{"user":"ann","expire_at":946684860,"info":{"via":"test"}}}`},
+		"without an end":           {[]string{"Sid", "bobs"}, `{}`, 200, `{"result":{"user":"bob","expire_at":946684860,"info":{"via":"test"}}}`},
+		"a rediskey in the data":   {nil, `{"data":{"rediskey":"bobs"}}`, 200, `{"result":{"user":"bob","expire_at":946684860,"info":{"via":"test"}}}`},
 		"a bad rediskey":           {nil, `{"data":{"rediskey":7}}`, 200, `{"disconnect":{"code":4501,"reason":"credentials_bad_format"}}`},
 		"nobody":                   {nil, `{"data":{"room":1}}`, 200, `{"disconnect":{"code":4501,"reason":"credentials_required"}}`},
 		"another origin":           {[]string{"Sid", "anns", "Origin", "https://evil.example"}, `{}`, 200, `{"disconnect":{"code":4503,"reason":"origin_not_allowed"}}`},
 		"an outage":                {[]string{"Sid", "outage"}, `{}`, 503, `unavailable`},
-		"a refresh":                {[]string{"Sid", "anns"}, `{"user":"ann"}`, 200, `{"result":{"expire_at":946688400}}`},
+		"a refresh":                {[]string{"Sid", "anns"}, `{"user":"ann"}`, 200, `{"result":{"expire_at":946684860}}`},
 		"a refresh after a logout": {[]string{"Sid", "gone"}, `{"user":"ann"}`, 200, `{"result":{"expired":true}}`},
 		"a refresh of another":     {[]string{"Sid", "bobs"}, `{"user":"ann"}`, 200, `{"result":{"expired":true}}`},
 		"no JSON":                  {[]string{"Sid", "anns"}, `user=ann`, 400, `no request of Centrifugo`},
@@ -99,11 +99,13 @@ func TestCentrifugoConnect(t *testing.T) {
 		}
 	})
 	t.Run("a token in the data", func(t *testing.T) {
-		b, _ := newBridge(t, tokens{}, bridge.Options{})
-		w := httptest.NewRecorder()
-		b.CentrifugoConnect().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"data":{"token":"ann"}}`)))
-		if want := `{"result":{"user":"ann","info":{"via":"jwt"}}}`; strings.TrimSpace(w.Body.String()) != want {
-			t.Errorf("%s, want %s", w.Body, want)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			b, _ := newBridge(t, tokens{}, bridge.Options{})
+			w := httptest.NewRecorder()
+			b.CentrifugoConnect().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"data":{"token":"ann/30s"}}`)))
+			if want := `{"result":{"user":"ann","expire_at":946684830,"info":{"via":"jwt"}}}`; strings.TrimSpace(w.Body.String()) != want {
+				t.Errorf("%s, want %s", w.Body, want)
+			}
+		})
 	})
 }

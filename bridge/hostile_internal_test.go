@@ -72,7 +72,7 @@ func TestRevokeOfTheCached(t *testing.T) {
 		for _, sid := range []string{"a", "b", "c"} {
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
 			r.Header.Set("Sid", sid)
-			l, ref := b.admit(t.Context(), r)
+			l, ref := b.admit(r, true)
 			if ref != nil {
 				t.Fatal(ref)
 			}

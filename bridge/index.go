@@ -64,7 +64,7 @@ type membership struct {
 }
 
 func newIndex(b *Bridge) *index {
-	return &index{b: b, entries: map[string]*entry{}, sources: map[string]*source{}, changes: map[string]time.Time{}}
+	return &index{b: b, entries: map[string]*entry{}, aliases: map[string][]*entry{}, sources: map[string]*source{}, changes: map[string]time.Time{}}
 }
 
 // add registers a life; it reports false once the service drains.
@@ -155,19 +155,19 @@ func (x *index) entry(n *Binding) *entry {
 	if e == nil {
 		e = &entry{key: n.Key, source: x.sources[n.Feed], checked: -checkInterval}
 		x.entries[n.Key] = e
-		if len(n.Aliases) > 0 && x.aliases == nil {
-			x.aliases = map[string][]*entry{}
-		}
-		for _, alias := range n.Aliases {
-			x.aliases[alias] = append(x.aliases[alias], e)
-		}
 	}
 	if e.reload == nil {
 		e.reload = n.Reload
 	}
 	touchable := n.Touch != nil && x.b.opts.Touch > 0
 	if e.extras == nil && (len(n.Aliases) > 0 || n.Every > 0 || touchable) {
-		e.extras = &extras{aliases: n.Aliases, every: n.Every}
+		e.extras = &extras{}
+	}
+	if e.extras != nil && len(e.extras.aliases) == 0 {
+		x.alias(e, n.Aliases)
+	}
+	if n.Every > 0 && (e.extras.every == 0 || n.Every < e.extras.every) {
+		e.extras.every = n.Every
 	}
 	if touchable && e.extras.touch == nil {
 		e.extras.touch = n.Touch
@@ -188,7 +188,8 @@ func (x *index) unbind(m *membership) {
 		e.members = m.next
 	}
 	if e.flight != nil && e.members == nil {
-		e.flight.cancel() // nobody waits for it any more, and nobody shall
+		e.flight.given = true // nobody waits for it any more, and nobody shall
+		e.flight.cancel()
 		e.flight = nil
 	}
 	x.tidy(e)
@@ -207,6 +208,13 @@ func (x *index) tidy(e *entry) {
 	}
 	for _, alias := range e.extras.aliases {
 		x.unalias(alias, e)
+	}
+}
+
+func (x *index) alias(e *entry, aliases []string) {
+	e.extras.aliases = aliases
+	for _, alias := range aliases {
+		x.aliases[alias] = append(x.aliases[alias], e)
 	}
 }
 
@@ -261,6 +269,9 @@ func (x *index) sweep(m *membership) time.Duration {
 
 // sweepOf is the same for a caller that holds x.mu.
 func (x *index) sweepOf(e *entry) time.Duration {
+	if e.reload == nil {
+		return 0
+	}
 	sweep := x.b.opts.Sweep
 	switch {
 	case sweep < 0:
@@ -275,6 +286,21 @@ func (x *index) sweepOf(e *entry) time.Duration {
 		sweep = e.extras.every
 	}
 	return sweep
+}
+
+// reloads reports whether a session can be read again.
+func (x *index) reloads(m *membership) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return m.entry.reload != nil
+}
+
+// touches reports whether a session can be kept alive and it is time to.
+func (x *index) touches(key string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.entries[key]
+	return e != nil && e.extras != nil && e.extras.touch != nil && time.Since(e.extras.touched) >= x.b.opts.Touch
 }
 
 // touch returns how to keep a session alive, if it can be and it is time to.

@@ -37,15 +37,19 @@ type life struct {
 	place      int           // in deadlines.heap; 0 for none
 	listed     bool
 
-	mu     sync.Mutex
-	over   bool
-	first  *membership     // of the sessions that are bound
-	began  time.Duration   // when somebody was authenticated, by Bridge.clock
-	held   time.Duration   // when the identity was learnt
-	notice time.Duration   // when the client is told that it runs out; 0 for never
-	outage *outage         // nil unless looking has failed
-	shut   func(*EndError) // tells the transport that the life is over; nil if there is none
-	warn   func(*Identity) // tells it that the identity runs out; the same
+	mu      sync.Mutex
+	over    bool
+	told    bool            // shut has been called, or is about to be
+	judging bool            // the authenticator is being asked
+	revoked *targets        // meanwhile; nil for nobody; nil for nobody
+	asked   time.Duration   // since when a look is awaited, by Bridge.clock; 0 if none is
+	first   *membership     // of the sessions that are bound
+	began   time.Duration   // when somebody was authenticated, by Bridge.clock
+	held    time.Duration   // when the identity was learnt
+	notice  time.Duration   // when the client is told that it runs out; 0 for never
+	outage  *outage         // nil unless looking has failed
+	shut    func(*EndError) // tells the transport that the life is over; nil if there is none
+	warn    func(*Identity) // tells it that the identity runs out; the same
 }
 
 // root is the context that a connection's is made of: the values of its
@@ -70,18 +74,17 @@ type outage struct {
 	err   error // the last
 }
 
-// newLife begins a pending life, within ctx; nil stands for the values of r's
-// context alone, which does not outlast the upgrade. It returns nil once the
+// newLife begins a pending life with a request. If it may outlast the request,
+// it keeps only the values of the request's context. It returns nil once the
 // service drains.
-func (b *Bridge) newLife(ctx context.Context, r *http.Request) *life {
+func (b *Bridge) newLife(r *http.Request, outlasts bool) *life {
 	l := &life{b: b}
-	if ctx == nil {
+	if outlasts {
 		l.values = r.Context()
-		ctx = (*root)(l)
+		l.ctx, l.cancel = context.WithCancelCause((*root)(l))
 	} else {
-		ctx = context.WithValue(ctx, contextKey{}, l)
+		l.ctx, l.cancel = context.WithCancelCause(context.WithValue(r.Context(), contextKey{}, l))
 	}
-	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	if !b.index.add(l) {
 		l.cancel(nil)
 		return nil
@@ -138,8 +141,9 @@ func (l *life) attach(shut func(*EndError), warn func(*Identity)) {
 	if warn != nil {
 		l.warn = warn
 	}
+	told := l.told
 	l.mu.Unlock()
-	if e := (*EndError)(nil); shut != nil && errors.As(context.Cause(l.ctx), &e) {
+	if e := (*EndError)(nil); told && shut != nil && errors.As(context.Cause(l.ctx), &e) {
 		shut(e)
 	}
 }
@@ -150,7 +154,12 @@ func (l *life) attach(shut func(*EndError), warn func(*Identity)) {
 // was not before.
 func (l *life) authenticate(ctx context.Context, h *Handshake) (err error) {
 	h.life = l
-	defer func() { h.life = nil }()
+	defer func() {
+		h.life = nil
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.judging, l.revoked = false, nil
+	}()
 	for range maxReads {
 		l.renew()
 		var id *Identity
@@ -180,6 +189,7 @@ func (l *life) authenticate(ctx context.Context, h *Handshake) (err error) {
 func (l *life) renew() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.judging, l.revoked = true, nil
 	if l.first != nil {
 		l.b.index.renew(l.first)
 	}
@@ -192,6 +202,9 @@ func (l *life) commitIfClean(id *Identity) (again bool, err error) {
 	defer l.mu.Unlock()
 	if m := l.membership(id.Key); m != nil && !l.b.index.clean(m) {
 		return true, nil
+	}
+	if l.revoked != nil && l.revoked.match(id) {
+		return true, nil // as a handshake that comes later is judged
 	}
 	return false, l.commit(id)
 }
@@ -227,7 +240,7 @@ func (l *life) commit(id *Identity) error {
 // hold makes id the identity. The caller holds l.mu.
 func (l *life) hold(id *Identity) {
 	old := l.identity.Swap(id)
-	l.held, l.outage = l.b.clock(), nil
+	l.held, l.outage, l.asked = l.b.clock(), nil, 0
 	if old == nil {
 		l.began = l.held
 		if observe := l.b.opts.Observe; observe != nil {
@@ -250,7 +263,7 @@ func (l *life) schedule(id *Identity) {
 			d = min(d, max(l.notice-l.b.clock(), minLook))
 		}
 	}
-	if m := l.membership(id.Key); m != nil && m.entry.reload != nil {
+	if m := l.membership(id.Key); m != nil {
 		if sweep := l.b.index.sweep(m); sweep > 0 {
 			// Spread, so that connections made together are not read together.
 			sweep -= rand.N(sweep/4 + 1)
@@ -267,7 +280,7 @@ func (l *life) schedule(id *Identity) {
 // noticeTime returns when the client is told that its token runs out; 0 for
 // never. Of a short life no more than half has passed by then.
 func (l *life) noticeTime(id *Identity) time.Duration {
-	left := time.Until(id.Expires)
+	left := min(time.Until(id.Expires), farOff)
 	if l.b.opts.ExpiryNotice < 0 || id.Claims == nil || id.Expires.IsZero() || left <= 0 {
 		return 0
 	}
@@ -290,23 +303,34 @@ func (l *life) lookAgain() {
 	}
 	id, now := l.identity.Load(), time.Now()
 	m := l.membership(id.Key)
-	reload := m != nil && m.entry.reload != nil
+	reload := m != nil && l.b.index.reloads(m)
 	expired := id.expired(now)
 	final := expired && (!reload || id.Claims != nil) // no store can tell otherwise
 	var warn func(*Identity)
 	if l.notice != 0 && l.b.clock() >= l.notice && !expired {
 		l.notice, warn = 0, l.warn
 	}
-	// A look at the session sets the next time itself, when it is done.
-	if !final && !reload || warn != nil {
-		l.schedule(id)
-	}
 	var away *EndError
-	if l.outage != nil {
+	switch {
+	case final:
+	case !reload:
+		l.schedule(id)
+	case l.outage != nil:
 		if rest := l.b.opts.MaxStale - time.Since(l.outage.since); rest > 0 {
 			l.arm(rest) // the look may take longer
 		} else {
 			away = &EndError{Code: CodeUnavailable, Err: l.outage.err}
+		}
+	default:
+		// The look sets the next time itself, when it is done; but it may have
+		// to wait for others that hang.
+		if l.asked == 0 {
+			l.asked = l.b.clock()
+		}
+		if rest := max(l.b.opts.MaxStale, 0) + reloadTimeout - (l.b.clock() - l.asked); rest > 0 {
+			l.arm(rest)
+		} else {
+			away = &EndError{Code: CodeUnavailable, Err: errNoLook}
 		}
 	}
 	l.mu.Unlock()
@@ -315,12 +339,19 @@ func (l *life) lookAgain() {
 		l.end(away)
 	case final:
 		l.end(&EndError{Code: id.expiredCode()})
-	case warn != nil:
-		l.b.closers.add(func() { warn(id) })
 	case reload:
 		l.b.index.check(id.Key)
 	}
+	if warn != nil && away == nil {
+		l.b.closers.add(func() {
+			if l.ctx.Err() == nil {
+				warn(id)
+			}
+		})
+	}
 }
+
+var errNoLook = errors.New("the session could not be looked at in time")
 
 // judge draws the conclusion of a look at a session that began then.
 func (l *life) judge(key string, began time.Duration, fresh *Identity, err error) {
@@ -351,6 +382,10 @@ func (l *life) verdict(key string, began time.Duration, fresh *Identity, err err
 		return &EndError{Code: id.endCode(err), Err: err}
 	}
 	// An outage is no logout: look again soon, for a while.
+	if l.asked != 0 {
+		began = min(began, l.asked)
+		l.asked = 0
+	}
 	if l.outage == nil {
 		l.outage = &outage{since: l.b.began.Add(began)}
 	}
@@ -422,6 +457,7 @@ func (l *life) end(e *EndError) {
 	l.b.opts.Logger.LogAttrs(l.ctx, slog.LevelInfo, "connection ended", attrs...)
 	l.mu.Lock()
 	shut := l.shut
+	l.told = true
 	l.mu.Unlock()
 	if shut != nil {
 		l.b.closers.add(func() { shut(e) })
@@ -466,12 +502,20 @@ func (l *life) active() {
 	if id == nil {
 		return
 	}
-	if touch := l.b.index.touch(id.Key); touch != nil {
-		l.b.touchers.add(func() { l.touch(touch) })
+	if l.b.index.touches(id.Key) {
+		l.b.touchers.add(func() { l.touch(id.Key) })
 	}
 }
 
-func (l *life) touch(touch func(context.Context) error) {
+// touch keeps a session alive, unless it is over or another connection did.
+func (l *life) touch(key string) {
+	if l.ctx.Err() != nil {
+		return
+	}
+	touch := l.b.index.touch(key)
+	if touch == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(l.ctx, reloadTimeout)
 	defer cancel()
 	_, err := reloader(func(ctx context.Context) (*Identity, error) { return nil, touch(ctx) }).Authenticate(ctx, nil)
@@ -482,6 +526,6 @@ func (l *life) touch(touch func(context.Context) error) {
 
 // forget releases a life behind which there is no connection.
 func (l *life) forget(cause error) {
+	defer l.b.index.remove(l)
 	l.release(cause)
-	l.b.index.remove(l)
 }

@@ -39,7 +39,7 @@ func admit(t *testing.T, a Authenticator) (*Bridge, *life, *Refusal) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, ref := b.admit(t.Context(), httptest.NewRequest(http.MethodGet, "/", nil))
+	l, ref := b.admit(httptest.NewRequest(http.MethodGet, "/", nil), true)
 	t.Cleanup(func() { l.forget(errors.New("the test is over")) })
 	return b, l, ref
 }
@@ -63,7 +63,7 @@ func TestBindingStandsBeforeTheRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, ref := b.admit(t.Context(), httptest.NewRequest(http.MethodGet, "/", nil))
+	l, ref := b.admit(httptest.NewRequest(http.MethodGet, "/", nil), true)
 	if ref != nil || !slices.Equal(during, []string{"anns"}) {
 		t.Errorf("refusal %v; bound while the session was read: %q", ref, during)
 	}

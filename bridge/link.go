@@ -22,6 +22,7 @@ import (
 type Link struct {
 	life    *life
 	request *http.Request
+	judging chan struct{} // holds one element while Authenticate runs
 
 	mu      sync.Mutex
 	pending bool
@@ -33,7 +34,7 @@ type Link struct {
 // error is a [*Refusal], has been logged, and is the caller's to answer;
 // otherwise the caller must call [Link.Close] in the end.
 func (b *Bridge) Open(r *http.Request) (*Link, error) {
-	l := b.newLife(nil, r)
+	l := b.newLife(r, true)
 	if l == nil {
 		ref := drainingRefusal()
 		b.logRefusal(r, ref)
@@ -44,12 +45,12 @@ func (b *Bridge) Open(r *http.Request) (*Link, error) {
 		b.logRefusal(r, ref)
 		return nil, ref
 	}
-	return &Link{life: l, request: r}, nil
+	return &Link{life: l, request: r, judging: make(chan struct{}, 1)}, nil
 }
 
 // Authenticate asks the bridge's authenticator: about the request if m is nil,
 // else about a message. On success [Link.Identity] stands. It may be called
-// again, one call at a time: a second identity must be the same user's, and a
+// again: a second identity must be the same user's, and a
 // token that runs out before the present one changes nothing. If it is another
 // user's, the life is ended with [CodeUserChanged].
 //
@@ -59,9 +60,18 @@ func (l *Link) Authenticate(ctx context.Context, m *Message) (err error) {
 	b := l.life.b
 	ctx, cancel := context.WithTimeout(ctx, b.opts.AuthTimeout)
 	defer cancel()
+	select {
+	case l.judging <- struct{}{}:
+		defer func() { <-l.judging }()
+	case <-ctx.Done():
+		ref := &Refusal{CodeUnavailable, CodeUnavailable.message(), context.Cause(ctx)}
+		b.logRefusal(l.request, ref)
+		return ref
+	}
 	if b.opts.Observe != nil {
 		began := time.Now()
 		ctx = b.opts.Observe(ctx, Event{Kind: EventHandshakeBegin, Request: l.request})
+		err = errPanicked
 		defer func() {
 			b.opts.Observe(ctx, handshakeEvent(l.request, l.Identity(), err, time.Since(began)))
 		}()
@@ -161,6 +171,6 @@ func (l *Link) Close(cause error) {
 	if cause == nil {
 		cause = ErrClosed
 	}
-	l.settle()
 	l.life.forget(cause)
+	l.settle() // after it, no other Wait begins
 }

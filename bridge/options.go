@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 )
 
@@ -148,6 +149,28 @@ func (o *Options) withDefaults() (Options, error) {
 		c.Logger = slog.Default()
 	}
 	return c, errors.Join(errs...)
+}
+
+// logPanic logs a panic that would otherwise end the process.
+func (o *Options) logPanic(text string, v any) {
+	o.Logger.LogAttrs(context.Background(), slog.LevelError, text, slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+}
+
+// guardObserver lets an observer that panics do no harm to what it observes.
+func (o *Options) guardObserver() {
+	observe := o.Observe
+	if observe == nil {
+		return
+	}
+	o.Observe = func(ctx context.Context, e Event) (within context.Context) {
+		within = ctx
+		defer func() {
+			if v := recover(); v != nil {
+				o.logPanic("the observer panicked", v)
+			}
+		}()
+		return observe(ctx, e)
+	}
 }
 
 func setDefault[T int | int64 | time.Duration](name string, v *T, def T) error {

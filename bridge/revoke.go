@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Bus carries messages between the nodes of a service. Implementations are
@@ -45,6 +48,9 @@ func (t Target) validate() error {
 	}
 	if set != 1 || t.Via != "" && t.User == "" {
 		return errors.New(`bridge: a revocation names a user (perhaps with the "via"), or a session, or everybody`)
+	}
+	if !utf8.ValidString(t.User + t.Via + t.Session) {
+		return errors.New("bridge: a revocation must be UTF-8, or other nodes would understand it otherwise")
 	}
 	return nil
 }
@@ -89,15 +95,51 @@ func parseTarget(message []byte) (t Target, id string, err error) {
 	return t, wire.ID, t.validate()
 }
 
-// matches reports whether an identity is the target's.
-func (t Target) matches(id *Identity) bool {
-	switch {
-	case t.Everybody:
+// targets are several, as one look at all connections is enough for them.
+type targets struct {
+	everybody bool
+	users     map[[2]string]struct{} // user and via, "" for any
+	keys      map[string]struct{}    // of sessions, as in [Identity.Key]
+}
+
+// match reports whether an identity is among them.
+func (t *targets) match(id *Identity) bool {
+	if t.everybody {
 		return true
-	case t.User != "":
-		return id.User == t.User && (t.Via == "" || id.Via == t.Via)
 	}
-	return false
+	if _, ok := t.keys[id.Key]; ok {
+		return true
+	}
+	if _, ok := t.users[[2]string{id.User, ""}]; ok {
+		return true
+	}
+	_, ok := t.users[[2]string{id.User, id.Via}]
+	return ok
+}
+
+// maxTargets bounds what a connection remembers, and what waits.
+const maxTargets = 1024
+
+// add adds others; too many are everybody.
+func (t *targets) add(other *targets) {
+	t.everybody = t.everybody || other.everybody
+	for u := range other.users {
+		t.users = put(t.users, u)
+	}
+	for k := range other.keys {
+		t.keys = put(t.keys, k)
+	}
+	if len(t.users)+len(t.keys) > maxTargets {
+		*t = targets{everybody: true}
+	}
+}
+
+func put[K comparable](m map[K]struct{}, k K) map[K]struct{} {
+	if m == nil {
+		m = map[K]struct{}{}
+	}
+	m[k] = struct{}{}
+	return m
 }
 
 // Revoke ends the connections of a user, of a session, or everybody's, with
@@ -126,35 +168,77 @@ func (b *Bridge) Revoke(ctx context.Context, t Target) error {
 	return nil
 }
 
-// revoke ends the connections of this node.
-func (b *Bridge) revoke(t Target) {
-	for _, l := range b.index.targeted(t) {
-		if id := l.identity.Load(); id != nil && (t.Session != "" || t.matches(id)) {
+// revoke ends the connections of this node, and has those that are being
+// authenticated judged anew.
+func (b *Bridge) revoke(all ...Target) {
+	var t targets
+	for _, one := range all {
+		switch {
+		case one.Everybody:
+			t.everybody = true
+		case one.User != "":
+			t.users = put(t.users, [2]string{one.User, one.Via})
+		default:
+			for _, key := range b.index.sessionKeys(one.Session) {
+				t.keys = put(t.keys, key)
+			}
+		}
+	}
+	for _, l := range b.index.all() {
+		if l.revoke(&t) {
 			l.end(&EndError{Code: CodeRevoked})
 		}
 	}
 }
 
-// targeted returns the lives that may be meant: those of the session, or all.
-func (x *index) targeted(t Target) []*life {
+// revoke reports whether the life is among the targets.
+func (l *life) revoke(t *targets) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.judging {
+		if l.revoked == nil {
+			l.revoked = &targets{}
+		}
+		l.revoked.add(t)
+	}
+	id := l.identity.Load()
+	return id != nil && t.match(id)
+}
+
+// sessionKeys returns the keys in memory that a session may have: it is called
+// by its key in its store, and there may be several stores. What was read of it
+// is forgotten.
+func (x *index) sessionKeys(session string) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if t.Session == "" {
-		return x.allLocked()
+	keys := []string{session}
+	take := func(e *entry) {
+		keys = append(keys, e.key)
+		x.drop(e)
+		if e.flight != nil {
+			e.flight.dirty = true
+		}
+		for m := e.members; m != nil; m = m.next {
+			m.dirty = true
+		}
+		x.tidy(e)
 	}
-	var all []*life
 	for feed := range x.sources {
-		name := feed + "/" + t.Session
-		entries := x.aliases[name]
-		if e := x.entries[name]; e != nil {
-			entries = append(entries[:len(entries):len(entries)], e)
+		name := feed + "/" + session
+		for _, e := range slices.Clone(x.aliases[name]) {
+			take(e)
 		}
-		for _, e := range entries {
-			x.drop(e)
-			all = append(all, e.lives()...)
+		if e := x.entries[name]; e != nil {
+			take(e)
 		}
 	}
-	return all
+	// What a store without a feed calls itself is not known.
+	for key, e := range x.entries {
+		if e.source == nil && strings.HasSuffix(key, "/"+session) {
+			take(e)
+		}
+	}
+	return keys
 }
 
 // busRetry is how soon a bus that failed is followed again.
@@ -162,18 +246,10 @@ const busRetry = time.Second
 
 // followBus acts on what other nodes, or an application, publish.
 func (b *Bridge) followBus(ctx context.Context) {
+	waiting := &revocations{b: b}
+	b.followers.Go(func() { waiting.act(ctx) })
 	for ctx.Err() == nil {
-		err := b.opts.Bus.Follow(ctx, func(message []byte) {
-			t, id, err := parseTarget(message)
-			if strings.HasPrefix(id, b.node+"-") {
-				return // what is meant here has been ended already
-			}
-			if err != nil {
-				b.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "a revocation was not understood", slog.String("reason", err.Error()))
-				return
-			}
-			b.revoke(t)
-		})
+		err := b.opts.Bus.Follow(ctx, waiting.receive)
 		if ctx.Err() != nil {
 			return
 		}
@@ -184,6 +260,64 @@ func (b *Bridge) followBus(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(busRetry):
+		}
+	}
+}
+
+// revocations are what the bus has brought and nobody has acted on yet. Many
+// that come at once take no longer than one.
+type revocations struct {
+	b *Bridge
+
+	mu      sync.Mutex
+	waiting []Target
+	arrived chan struct{} // made by whoever waits
+}
+
+// receive takes a message of the bus. If too many wait, it waits itself.
+func (w *revocations) receive(message []byte) {
+	b := w.b
+	t, id, err := parseTarget(message)
+	if strings.HasPrefix(id, b.node+"-") {
+		return // what is meant here has been ended already
+	}
+	if err != nil {
+		b.opts.Logger.LogAttrs(b.ctx, slog.LevelWarn, "a revocation was not understood", slog.String("reason", err.Error()))
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.waiting) >= maxTargets {
+		b.revoke(w.waiting...)
+		w.waiting = nil
+	}
+	w.waiting = append(w.waiting, t)
+	if w.arrived != nil {
+		close(w.arrived)
+		w.arrived = nil
+	}
+}
+
+// act ends the connections that are meant, until ctx ends.
+func (w *revocations) act(ctx context.Context) {
+	for {
+		w.mu.Lock()
+		all := w.waiting
+		w.waiting = nil
+		arrived := make(chan struct{})
+		if len(all) == 0 {
+			w.arrived = arrived
+		} else {
+			close(arrived)
+		}
+		w.mu.Unlock()
+		if len(all) > 0 {
+			w.b.revoke(all...)
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
