@@ -22,6 +22,8 @@ var (
 	ctx                   context.Context
 	rdb                   redis.UniversalClient
 	store                 stores.Store
+	redisStore            *stores.Redis
+	secretOf              func(context.Context, string) ([]byte, error)
 	stack                 cookie.Stack
 	phpAuth, expressAuth  *cookie.Authenticator
 	auth                  bridge.Authenticator
@@ -81,7 +83,8 @@ func TestSnippetsCompile(t *testing.T) {
 			if strings.Contains(m[1], "socketio.") {
 				continue // of a module of its own, which compiles it
 			}
-			add(fmt.Sprintf("%s_%d.go", strings.NewReplacer("/", "_", ".", "_").Replace(page), i), function(m[1]))
+			name := strings.NewReplacer("/", "_", ".", "_").Replace(page)
+			add(fmt.Sprintf("page_%s_%d.go", name, i), function(m[1])) // go passes over names that begin with _
 		}
 	}
 	if len(overlay) < 9 {

@@ -2,12 +2,13 @@ package stores
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"reflect"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -67,30 +68,33 @@ func NewBus(client redis.UniversalClient, opts *BusOptions) (*Bus, error) {
 func (b *Bus) log() string { return b.opts.Channel + ":log" }
 
 // Publish sends a message to all that follow, and keeps it for those that are
-// cut off at the moment. Those take equal messages for one, so each needs
-// something of its own.
+// cut off at the moment. What is published has the message's id in the stream
+// before it and a space between them, so that nobody receives it twice.
 func (b *Bus) Publish(ctx context.Context, message []byte) error {
 	pipe := b.client.Pipeline()
 	add := pipe.XAdd(ctx, &redis.XAddArgs{Stream: b.log(), MaxLen: busLogLength, Approx: true, Values: []any{"message", message}})
 	pipe.PExpire(ctx, b.log(), busLogTime)
-	publish := pipe.Publish(ctx, b.opts.Channel, message)
-	_, err := pipe.Exec(ctx)
-	switch {
-	case publish.Err() != nil:
-		return fmt.Errorf("stores: publishing: %w", publish.Err())
-	case add.Err() != nil:
-		return fmt.Errorf("stores: published, but not kept for nodes that are cut off: %w", add.Err())
-	case err != nil:
+	_, _ = pipe.Exec(ctx) // add has the error that matters
+	payload := message
+	if id, err := add.Result(); err == nil {
+		payload = fmt.Appendf(nil, "%s %s", id, message)
+	}
+	if err := b.client.Publish(ctx, b.opts.Channel, payload).Err(); err != nil {
 		return fmt.Errorf("stores: publishing: %w", err)
+	}
+	if err := add.Err(); err != nil {
+		return fmt.Errorf("stores: published, but not kept for nodes that are cut off: %w", err)
 	}
 	return nil
 }
 
 // Follow calls receive with each message until ctx ends, and then returns nil.
-// A connection that is lost is made anew; what [Bus.Publish] sent meanwhile is
-// received then, but what another program published is not.
+// A connection that is lost is made anew; what [Bus.Publish] sent meanwhile, or
+// since Follow was called if there was no connection yet, is received then, but
+// what another program published is not. The connection is not read from while
+// receive runs.
 func (b *Bus) Follow(ctx context.Context, receive func(message []byte)) error {
-	f := &busFollower{Bus: b, receive: receive}
+	f := &busFollower{Bus: b, receive: receive, began: time.Now()}
 	retry := busRetryMin
 	for {
 		err := f.follow(ctx, func() { retry = busRetryMin })
@@ -107,13 +111,14 @@ func (b *Bus) Follow(ctx context.Context, receive func(message []byte)) error {
 	}
 }
 
-// busFollower remembers which messages it has received.
+// busFollower remembers which messages of [Bus.Publish] it has received.
 type busFollower struct {
 	*Bus
 	receive func([]byte)
-	caught  bool // up with the log, at least once
-	seen    map[[sha256.Size]byte]struct{}
-	former  map[[sha256.Size]byte]struct{} // of which the older part is forgotten
+	began   time.Time
+	since   int64               // Redis' time when it began, in ms; 0 as long as it is not known
+	seen    map[string]struct{} // ids; more than the log has, in both maps
+	former  map[string]struct{} // of which the older part is forgotten
 }
 
 // follow receives messages over one connection until it is lost.
@@ -128,7 +133,6 @@ func (f *busFollower) follow(ctx context.Context, connected func()) error {
 		timeout := net.Error(nil)
 		switch {
 		case err == nil:
-			heard = time.Now()
 		case !errors.As(err, &timeout) || !timeout.Timeout() || time.Since(heard) > busPatience:
 			return err
 		default:
@@ -145,38 +149,72 @@ func (f *busFollower) follow(ctx context.Context, connected func()) error {
 			}
 			connected()
 		case *redis.Message:
-			// Of what another program publishes, equal messages are several.
-			f.note([]byte(m.Payload))
-			f.receive([]byte(m.Payload))
+			id, message := splitID(m.Payload)
+			if id == "" || f.note(id) { // of what others publish, equal messages are several
+				f.receive([]byte(message))
+			}
 		}
+		heard = time.Now() // receive may have taken its time
 	}
 }
 
-// catchUp receives what was published while there was no connection. The first
-// time there was nobody yet whom it could concern.
-func (f *busFollower) catchUp(ctx context.Context) error {
-	entries, err := f.client.XRangeN(ctx, f.log(), "-", "+", 2*busLogLength).Result()
-	if err != nil {
-		return fmt.Errorf("stores: reading the messages that were kept: %w", err)
+// splitID splits what is published into the id in the stream, which only
+// messages of [Bus.Publish] have, and the message.
+func splitID(payload string) (id, message string) {
+	id, message, ok := strings.Cut(payload, " ")
+	ms, n, dash := strings.Cut(id, "-")
+	if !ok || !dash || ms == "" || n == "" || strings.Trim(ms+n, "0123456789") != "" {
+		return "", payload
 	}
-	for _, e := range entries {
-		text, _ := e.Values["message"].(string)
-		if message := []byte(text); f.note(message) && f.caught {
-			f.receive(message)
+	return id, message
+}
+
+// catchUp receives what was published while there was no connection, but
+// nothing from before the time of the log or of the follower.
+func (f *busFollower) catchUp(ctx context.Context) error {
+	type answer struct {
+		now     time.Time
+		entries []redis.XMessage
+		err     error
+	}
+	done := make(chan answer, 1)
+	go func() { // a server that hangs must not keep Follow from returning
+		var a answer
+		if a.now, a.err = f.client.Time(ctx).Result(); a.err == nil {
+			a.entries, a.err = f.client.XRangeN(ctx, f.log(), "-", "+", 2*busLogLength).Result()
+		}
+		done <- a
+	}()
+	var a answer
+	select {
+	case a = <-done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if a.err != nil {
+		return fmt.Errorf("stores: reading the messages that were kept: %w", a.err)
+	}
+	if f.since == 0 {
+		f.since = a.now.Add(-time.Since(f.began)).UnixMilli()
+	}
+	since := max(f.since, a.now.Add(-busLogTime).UnixMilli())
+	for _, e := range a.entries {
+		ms, _, _ := strings.Cut(e.ID, "-")
+		at, err := strconv.ParseInt(ms, 10, 64)
+		if text, ok := e.Values["message"].(string); ok && err == nil && at > since && f.note(e.ID) {
+			f.receive([]byte(text))
 		}
 	}
-	f.caught = true
 	return nil
 }
 
 // note remembers a message, and reports whether it is new.
-func (f *busFollower) note(message []byte) bool {
+func (f *busFollower) note(id string) bool {
 	if f.seen == nil || len(f.seen) >= 2*busLogLength {
-		f.seen, f.former = map[[sha256.Size]byte]struct{}{}, f.seen
+		f.seen, f.former = map[string]struct{}{}, f.seen
 	}
-	sum := sha256.Sum256(message)
-	_, seen := f.seen[sum]
-	_, before := f.former[sum]
-	f.seen[sum] = struct{}{}
+	_, seen := f.seen[id]
+	_, before := f.former[id]
+	f.seen[id] = struct{}{}
 	return !seen && !before
 }

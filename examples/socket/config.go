@@ -28,7 +28,8 @@ type config struct {
 	jwtAudience                               []string
 	origins                                   []string
 	watch                                     string
-	sweep, maxStale                           time.Duration
+	sweep, maxStale, touch                    time.Duration
+	metrics                                   string
 	cacheBytes                                int64
 	healthcheck                               bool
 }
@@ -65,10 +66,12 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 	text(&audience, "jwt-audience", "", "the aud of JWTs, comma-separated: one of them")
 	text(&c.jwtQuery, "jwt-query", "", "name of the query's parameter that JWTs may come in, such as token; empty: not in the query, where proxies log them")
 	text(&origins, "allowed-origins", "", "origins of pages that may connect beside this host's own, comma-separated")
-	var sweep, maxStale, cacheBytes string
+	var sweep, maxStale, cacheBytes, touch string
 	text(&c.watch, "watch", "auto", "how logouts are learnt: auto, tracking, keyevents or sweep")
 	text(&sweep, "sweep", "", "how often a session is read although no change was reported, such as 5m; empty: as the store allows")
 	text(&maxStale, "max-stale", "30s", "how long sockets stay while Redis cannot be reached; 0: not at all")
+	text(&touch, "touch", "0", "how often, at the most, activity on a socket keeps its session alive, such as 1m; 0: not at all")
+	text(&c.metrics, "metrics-listen", "", "address to serve Prometheus metrics on, which is not for the public; empty: none")
 	text(&cacheBytes, "cache-bytes", "33554432", "memory for identities whose session has not changed; 0: none")
 	fs.BoolVar(&c.healthcheck, "healthcheck", false, "ask the service that runs on this machine how it is, and exit")
 	// A secret given by the environment is not printed as a default.
@@ -85,12 +88,12 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 		return nil, fmt.Errorf("unexpected argument %q; every setting is a flag, see -h", fs.Arg(0))
 	}
 	c.expressSecrets, c.origins, c.jwtAudience = list(secrets), list(origins), list(audience)
-	return c, c.parseNumbers(sweep, maxStale, cacheBytes)
+	return c, c.parseNumbers(sweep, maxStale, cacheBytes, touch)
 }
 
 // parseNumbers reads the settings in which zero means none: the options behind
 // them take that as a negative number, and zero as their default.
-func (c *config) parseNumbers(sweep, maxStale, cacheBytes string) (err error) {
+func (c *config) parseNumbers(sweep, maxStale, cacheBytes, touch string) (err error) {
 	switch c.watch {
 	case "auto":
 		c.watch = string(stores.WatchAuto)
@@ -105,6 +108,9 @@ func (c *config) parseNumbers(sweep, maxStale, cacheBytes string) (err error) {
 	}
 	if c.maxStale, err = time.ParseDuration(maxStale); err != nil || c.maxStale < 0 {
 		return fmt.Errorf("MAX_STALE is %q, not a time such as 30s", maxStale)
+	}
+	if c.touch, err = time.ParseDuration(touch); err != nil || c.touch != 0 && c.touch < time.Minute {
+		return fmt.Errorf("TOUCH is %q, not a time of at least 1m, or 0", touch)
 	}
 	if c.cacheBytes, err = strconv.ParseInt(cacheBytes, 10, 64); err != nil || c.cacheBytes < 0 {
 		return fmt.Errorf("CACHE_BYTES is %q, not a number of bytes", cacheBytes)

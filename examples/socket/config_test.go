@@ -45,6 +45,8 @@ func TestParseConfig(t *testing.T) {
 		{"set but empty", nil, map[string]string{"PHP_PREFIX": "", "GO_COOKIE": ""}, func(c *config) { c.phpPrefix, c.goCookie = "", "" }, ""},
 		{"zero is none", nil, map[string]string{"MAX_STALE": "0", "CACHE_BYTES": "0"}, func(c *config) { c.maxStale, c.cacheBytes = -1, -1 }, ""},
 		{"watch", nil, map[string]string{"WATCH": "keyevents", "SWEEP": "1m"}, func(c *config) { c.watch, c.sweep = "keyevents", time.Minute }, ""},
+		{"touch", nil, map[string]string{"TOUCH": "2m", "METRICS_LISTEN": ":9"}, func(c *config) { c.touch, c.metrics = 2*time.Minute, ":9" }, ""},
+		{"touch too often", nil, map[string]string{"TOUCH": "30s"}, nil, "TOUCH"},
 		{"no such watch", nil, map[string]string{"WATCH": "poll"}, nil, "WATCH"},
 		{"no time", nil, map[string]string{"SWEEP": "5"}, nil, "SWEEP"},
 		{"no number", nil, map[string]string{"CACHE_BYTES": "1G"}, nil, "CACHE_BYTES"},

@@ -20,9 +20,13 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/metrics"
+	"github.com/sessionbridge/sessionbridge/stores"
 )
 
 // drainTime is how long connections may take to end on SIGTERM.
@@ -66,12 +70,28 @@ func run(ctx context.Context, cfg *config) error {
 	if err != nil {
 		return err
 	}
-	b, err := bridge.New(auth, &bridge.Options{
+	bus, err := stores.NewBus(rdb, nil)
+	if err != nil {
+		return err
+	}
+	bridgeOpts := &bridge.Options{
 		AllowedOrigins: cfg.origins,
 		Sweep:          cfg.sweep,
 		MaxStale:       cfg.maxStale,
 		CacheBytes:     cfg.cacheBytes,
-	})
+		Touch:          cfg.touch,
+		Bus:            bus,
+	}
+	var measured http.Handler
+	if cfg.metrics != "" {
+		registry := prometheus.NewRegistry()
+		m, err := metrics.New(registry)
+		if err != nil {
+			return err
+		}
+		bridgeOpts.Observe, measured = m.Observe, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	}
+	b, err := bridge.New(auth, bridgeOpts)
 	if err != nil {
 		return err
 	}
@@ -95,8 +115,13 @@ func run(ctx context.Context, cfg *config) error {
 		return err
 	}
 	slog.Info("listening", "address", listener.Addr().String(), "redis", opts.Addr)
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- srv.Serve(listener) }()
+	if cfg.metrics != "" {
+		inner := &http.Server{Addr: cfg.metrics, Handler: measured, ReadHeaderTimeout: 10 * time.Second}
+		defer inner.Close()
+		go func() { failed <- inner.ListenAndServe() }()
+	}
 
 	select {
 	case err := <-failed:
