@@ -50,8 +50,8 @@ func (c *Conn) Identity() *Identity { return c.life.identity.Load() }
 
 // Context ends with the connection. Its cause ([context.Cause]) is an
 // [*EndError] if the identity ended, [ErrClosed] if the service closed the
-// connection, and otherwise the error that reading or writing met. It has the
-// values of the upgrade request's context, and its identity ([FromContext]).
+// connection, and otherwise the error that reading or writing met. It carries
+// the identity ([FromContext]) and the values that Options.ConnContext gives.
 func (c *Conn) Context() context.Context { return c.life.ctx }
 
 // Subprotocol returns the negotiated subprotocol, or "".

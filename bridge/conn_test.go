@@ -21,22 +21,30 @@ func TestConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
 		conns := make(chan *bridge.Conn, 1)
-		b, _ := newBridge(t, stub{bridge.Traits{Subprotocols: []string{"bearer"}}, says(user("ann"), nil)}, bridge.Options{})
-		h := b.Handler(handOver(conns))
-		s := inMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, "a value")))
-		}))
-		client := s.open("Sec-WebSocket-Protocol", "bearer, the-token")
+		b, _ := newBridge(t, stub{bridge.Traits{Subprotocols: []string{"bearer"}}, says(user("ann"), nil)}, bridge.Options{
+			ConnContext: func(ctx context.Context, r *http.Request) context.Context {
+				ctx, cancel := context.WithCancel(context.WithValue(ctx, key{}, r.Header.Get("Trace")))
+				cancel() // is not the connection's end
+				return ctx
+			}})
+		s := inMemory(t, b.Handler(handOver(conns)))
+		client := s.open("Trace", "a value", "Sec-WebSocket-Protocol", "bearer, the-token")
 		if got, want := client.read(), `{"event":"authenticated","data":{"user":"ann","via":"test"}}`; got != want {
 			t.Errorf("event %s, want %s", got, want)
 		}
 		c := <-conns
+		if c.Context().Err() != nil {
+			t.Errorf("the context has ended: %v", context.Cause(c.Context()))
+		}
+		if c.Context().Value(http.ServerContextKey) != nil {
+			t.Error("the context keeps the request's")
+		}
 		id, ok := bridge.FromContext(c.Context())
 		if !ok || id != c.Identity() || id.User != "ann" {
 			t.Errorf("identity of the context: %v, %t", id, ok)
 		}
 		if c.Context().Value(key{}) != "a value" {
-			t.Error("the request context's values are lost")
+			t.Error("the application's values are lost")
 		}
 		if c.Subprotocol() != "bearer" || client.ws.Subprotocol() != "bearer" {
 			t.Errorf("subprotocol %q, at the client %q", c.Subprotocol(), client.ws.Subprotocol())

@@ -26,7 +26,7 @@ const (
 // authenticated, then ended.
 type life struct {
 	b        *Bridge
-	values   context.Context // of a connection: the request's
+	values   context.Context // of a connection: see Options.ConnContext
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	identity atomic.Pointer[Identity] // nil while pending
@@ -52,8 +52,8 @@ type life struct {
 	warn    func(*Identity) // tells it that the identity runs out; the same
 }
 
-// root is the context that a connection's is made of: the values of its
-// request's, and the life itself. It is what [context.WithoutCancel] and
+// root is the context that a connection's is made of: the application's
+// values, and the life itself. It is what [context.WithoutCancel] and
 // [context.WithValue] would make, without their memory.
 type root life
 
@@ -65,7 +65,7 @@ func (r *root) Value(key any) any {
 	if key == (contextKey{}) {
 		return (*life)(r)
 	}
-	return context.WithoutCancel(r.values).Value(key) // which hides how the request's is cancelled
+	return context.WithoutCancel(r.values).Value(key) // which hides how that is cancelled
 }
 
 // outage is the time in which a session could not be looked at.
@@ -74,13 +74,15 @@ type outage struct {
 	err   error // the last
 }
 
-// newLife begins a pending life with a request. If it may outlast the request,
-// it keeps only the values of the request's context. It returns nil once the
-// service drains.
+// newLife begins a pending life with a request, within the request's context
+// unless it may outlast it. It returns nil once the service drains.
 func (b *Bridge) newLife(r *http.Request, outlasts bool) *life {
 	l := &life{b: b}
 	if outlasts {
-		l.values = r.Context()
+		l.values = context.Background()
+		if f := b.opts.ConnContext; f != nil {
+			l.values = f(l.values, r)
+		}
 		l.ctx, l.cancel = context.WithCancelCause((*root)(l))
 	} else {
 		l.ctx, l.cancel = context.WithCancelCause(context.WithValue(r.Context(), contextKey{}, l))

@@ -112,7 +112,7 @@ func TestObservePending(t *testing.T) {
 		}
 		c.send(tokenFrame("ann"))
 		c.expect("authenticated ann")
-		if diff := cmp.Diff([]string{"connection… jwt in handshake", "pending", "handshake jwt in handshake"}, o.take()); diff != "" {
+		if diff := cmp.Diff([]string{"connection… jwt", "pending", "handshake jwt in handshake"}, o.take()); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 		l, err := b.Open(httptest.NewRequest("GET", "/", nil))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"time"
 )
@@ -106,6 +107,14 @@ type Options struct {
 	// RetryAfter is what a client is told to wait before it tries again when
 	// the store cannot be reached. Default 5 s.
 	RetryAfter time.Duration
+
+	// ConnContext, if set, gives the contexts of connections their values: it
+	// is called with an upgrade request and a context without any, and returns
+	// one that is made of it, as in [http.Server.ConnContext]. Without, a
+	// connection's context has no values but the identity: those of the
+	// request's would keep in memory, for as long as the connection lives, what
+	// net/http needs for a request.
+	ConnContext func(ctx context.Context, r *http.Request) context.Context
 
 	// Subprotocols are the application's own, in order of preference.
 	Subprotocols []string
