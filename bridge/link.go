@@ -54,8 +54,8 @@ func (b *Bridge) Open(r *http.Request) (*Link, error) {
 // token that runs out before the present one changes nothing. If it is another
 // user's, the life is ended with [CodeUserChanged].
 //
-// The error is a [*Refusal] and has been logged; it leaves a former identity
-// in force. It takes Options.AuthTimeout at the most.
+// The error is a [*Refusal] and has been logged, unless it says that the
+// request holds no credential; it leaves a former identity in force. It takes Options.AuthTimeout at the most.
 func (l *Link) Authenticate(ctx context.Context, m *Message) (err error) {
 	b := l.life.b
 	ctx, cancel := context.WithTimeout(ctx, b.opts.AuthTimeout)
@@ -85,7 +85,7 @@ func (l *Link) Authenticate(ctx context.Context, m *Message) (err error) {
 		l.life.end(&EndError{Code: CodeUserChanged, Err: err})
 	}
 	ref := refusalFor(err, m)
-	if m != nil || !errors.Is(err, ErrNoCredential) || !b.traits.Message {
+	if m != nil || !errors.Is(err, ErrNoCredential) { // else it may be anonymous, or a message may follow
 		b.logRefusal(l.request, ref)
 	}
 	return ref

@@ -1,0 +1,12 @@
+package pusher_test
+
+import (
+	"testing"
+
+	"github.com/sessionbridge/sessionbridge/internal/arrows"
+)
+
+// The adapter knows the hook, and no store or token format.
+func TestImports(t *testing.T) {
+	arrows.Only(t, "github.com/gorilla/websocket", "github.com/sessionbridge/sessionbridge/bridge")
+}
