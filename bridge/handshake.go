@@ -16,6 +16,10 @@ type Handshake struct {
 	// request itself is judged.
 	Message *Message
 
+	// Bound, if set, is told of each session that is bound: for an
+	// authenticator's own tests. It is nil in a hook.
+	Bound func(Binding)
+
 	life *life // nil outside a hook
 }
 
@@ -84,6 +88,9 @@ type Binding struct {
 // released. An identity that names a session which is not bound is refused,
 // for nobody would notice its logout. Outside a hook, in a test say, Bind does nothing.
 func (h *Handshake) Bind(b Binding) {
+	if h.Bound != nil {
+		h.Bound(b)
+	}
 	if h.life != nil {
 		h.life.bind(&b)
 	}
@@ -94,6 +101,9 @@ func (h *Handshake) Bind(b Binding) {
 // and Reload in one for the authenticator that has a single session to read.
 func (h *Handshake) Load(ctx context.Context, b Binding) (*Identity, error) {
 	if h.life == nil {
+		if h.Bound != nil {
+			h.Bound(b)
+		}
 		return b.Reload(ctx)
 	}
 	h.life.bind(&b)

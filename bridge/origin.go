@@ -107,7 +107,7 @@ func (b *Bridge) checkOrigin(r *http.Request) *Refusal {
 			return nil
 		}
 		return &Refusal{CodeOriginNotAllowed, "this page may not connect here",
-			fmt.Errorf("a %s page embeds this, which only pages of this origin may", site)}
+			fmt.Errorf("a page of another origin (Sec-Fetch-Site: %s) embeds this of host %.200q, which only its own pages may", site, r.Host)}
 	}
 	origin := strings.Join(origins, ", ")
 	u, err := url.Parse(origin)
@@ -125,8 +125,23 @@ func (b *Bridge) checkOrigin(r *http.Request) *Refusal {
 			}
 		}
 	}
-	return &Refusal{CodeOriginNotAllowed, "this page may not connect here",
-		fmt.Errorf("origin %.200q is not the requested host %.200q; if the page is yours, list its origin in AllowedOrigins, and if a proxy stands between, let it pass the Host header on", origin, r.Host)}
+	return &Refusal{CodeOriginNotAllowed, "this page may not connect here", foreignOrigin(r, origin)}
+}
+
+// foreignOrigin says for the log what was compared, and what to try if the page
+// is the service's own.
+func foreignOrigin(r *http.Request, origin string) error {
+	advice := "if the page is yours, list its origin in AllowedOrigins, and if a proxy stands between, let it pass the Host header on"
+	scheme, host, _ := strings.Cut(strings.ToLower(origin), "://")
+	switch {
+	case origin == "null":
+		advice = "a file, a sandboxed frame and a data: URL have no origin: serve the page by http"
+	case scheme == "http" && r.TLS != nil && host == strings.ToLower(r.Host):
+		advice = "the page came by http and this connection by https: serve the page by https, too"
+	case host != "" && strings.EqualFold(host, r.Header.Get("X-Forwarded-Host")):
+		advice = "X-Forwarded-Host has the page's host, but is not believed, as any client can send it: let the proxy pass the Host header on"
+	}
+	return fmt.Errorf("origin %.200q is not the requested host %.200q; %s", origin, r.Host, advice)
 }
 
 func isNavigation(r *http.Request) bool {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
@@ -179,6 +180,39 @@ func TestEmbeddingFromElsewhereIsRefused(t *testing.T) {
 			b.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
 			if w.Code != tt.want {
 				t.Errorf("status %d, want %d", w.Code, tt.want)
+			}
+		})
+	}
+}
+
+// The log says what was compared and, for what is often wrong, why.
+func TestOriginRefusalTeaches(t *testing.T) {
+	for name, tt := range map[string]struct {
+		origin, forwarded string
+		secure            bool
+		says              string
+	}{
+		"another host":             {"https://a.example", "", false, `origin \"https://a.example\" is not the requested host \"ws.example.com\"; if the page is yours, list its origin in AllowedOrigins, and if a proxy stands between, let it pass the Host header on`},
+		"X-Forwarded-Host":         {"https://a.example", "A.example", false, "X-Forwarded-Host has the page's host, but is not believed"},
+		"another X-Forwarded-Host": {"https://a.example", "b.example", false, "list its origin in AllowedOrigins"},
+		"http page":                {"http://ws.example.com", "", true, "the page came by http and this connection by https"},
+		"no origin of its own":     {"null", "", false, "a file, a sandboxed frame and a data: URL have no origin"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, book := newBridge(t, says(user("ann"), nil), bridge.Options{})
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.Host = "ws.example.com"
+			r.Header.Set("Origin", tt.origin)
+			if tt.forwarded != "" {
+				r.Header.Set("X-Forwarded-Host", tt.forwarded)
+			}
+			if tt.secure {
+				r.TLS = &tls.ConnectionState{}
+			}
+			w := httptest.NewRecorder()
+			b.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+			if w.Code != http.StatusForbidden || !strings.Contains(book.String(), tt.says) {
+				t.Errorf("status %d, want 403 and %q in the log:\n%s", w.Code, tt.says, book)
 			}
 		})
 	}

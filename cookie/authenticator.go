@@ -13,9 +13,11 @@ import (
 
 // Authenticator is a [bridge.Authenticator] by a session cookie.
 type Authenticator struct {
-	store stores.Store
-	stack Stack
-	feed  string // names the authenticator in keys of bindings
+	store   stores.Store
+	toucher stores.Toucher // the store, if it can extend sessions
+	stack   Stack
+	feed    string // names the authenticator in keys of bindings
+	missing error  // says where sessions are looked for
 }
 
 var authenticators atomic.Int64
@@ -33,7 +35,9 @@ func New(store stores.Store, stack Stack) (*Authenticator, error) {
 		stack.FindUser = stores.UserID
 	}
 	a := &Authenticator{store: store, stack: stack}
+	a.missing = missing(store, &a.stack)
 	if store != nil {
+		a.toucher, _ = store.(stores.Toucher)
 		// Two stacks may read one session differently, so the name is not the
 		// store's alone.
 		a.feed = fmt.Sprintf("%s/%s-%d", store.Name(), stack.Name, authenticators.Add(1))
@@ -66,25 +70,52 @@ func (a *Authenticator) Traits() bridge.Traits { return bridge.Traits{Ambient: t
 // decoded could not be found out.
 func (a *Authenticator) Authenticate(ctx context.Context, h *bridge.Handshake) (*bridge.Identity, error) {
 	if h.Message != nil {
-		return nil, a.noCredential(errors.New("reads no messages"))
+		return nil, a.noCredential(errNoMessages)
 	}
 	opened, err := a.stack.Opener.Open(JarOf(h.Request), a.stack.Cookie)
-	if errors.Is(err, ErrNoCookie) {
-		return nil, a.noCredential(err)
-	}
 	if err == nil {
 		err = a.check(opened)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNoCookie):
+		return nil, a.noCredential(otherCookies(err, h.Request, a.stack.Cookie))
+	case err != nil:
 		return nil, a.reject(err)
+	case opened.Value != nil:
+		return a.held(opened.Value)
 	}
-	if opened.Value != nil {
-		return a.identity("", stores.Record{Found: true, Value: opened.Value, TTL: -1})
-	}
-	return h.Load(ctx, a.binding(opened.ID))
+	return a.load(ctx, h, opened.ID)
 }
 
-var errUnsignedValue = errors.New("the cookie holds a session that nothing vouches for")
+// load reads the session that a handshake's cookie names. It is a function of
+// its own because a handshake has a stack of 4 KB, which a cookie that is
+// verified all but fills: on top of Authenticate there must be no binding then.
+//
+//go:noinline
+func (a *Authenticator) load(ctx context.Context, h *bridge.Handshake, id string) (*bridge.Identity, error) {
+	identity, err := h.Load(ctx, a.binding(id))
+	if err != nil {
+		return nil, explain(err)
+	}
+	return identity, nil
+}
+
+// held returns the identity of a session that the cookie itself holds. For its
+// being a function of its own see load.
+//
+//go:noinline
+func (a *Authenticator) held(value []byte) (*bridge.Identity, error) {
+	identity, err := a.identity("", &stores.Record{Found: true, Value: value, TTL: -1})
+	if err != nil {
+		return nil, explain(err)
+	}
+	return identity, nil
+}
+
+var (
+	errNoMessages    = errors.New("reads no messages")
+	errUnsignedValue = errors.New("the cookie holds a session that nothing vouches for")
+)
 
 // check refuses what a client may have made up itself.
 func (a *Authenticator) check(o Opened) error {
@@ -103,54 +134,66 @@ func (a *Authenticator) noCredential(err error) error {
 	return fmt.Errorf("%w: %s: %w", bridge.ErrNoCredential, a.stack.Name, err)
 }
 
-func (a *Authenticator) reject(err error) error {
-	return bridge.Reject(bridge.CodeInvalidSession, "the session cookie is not valid", fmt.Errorf("%s: %w", a.stack.Name, err))
-}
-
 // bindingKey names a session uniquely in the process.
-func (a *Authenticator) bindingKey(k stores.Key) string { return a.feed + "/" + k.String() }
+func (a *Authenticator) bindingKey(k stores.Key) string { return a.feed + "/" + k.Prefix + k.ID }
 
 // binding ties a connection to the session, whichever of its keys it has.
 func (a *Authenticator) binding(id string) bridge.Binding {
 	keys := a.stack.Keyspace.Keys(id)
+	key := a.bindingKey(keys[0])
 	b := bridge.Binding{
-		Key:    a.bindingKey(keys[0]),
+		Key:    key,
 		Feed:   a.feed,
-		Reload: func(ctx context.Context) (*bridge.Identity, error) { return a.load(ctx, id) },
+		Reload: func(ctx context.Context) (*bridge.Identity, error) { return a.reload(ctx, key, id) },
 	}
-	for _, k := range keys[1:] {
-		b.Aliases = append(b.Aliases, a.bindingKey(k))
+	if len(keys) > 1 {
+		b.Aliases = a.aliases(keys[1:])
 	}
-	if t, ok := a.store.(stores.Toucher); ok && a.stack.Keyspace.Lifetime > 0 {
-		b.Touch = func(ctx context.Context) error { return a.touch(ctx, t, id) }
+	if a.touches() {
+		b.Touch = func(ctx context.Context) error { return a.touch(ctx, id) }
 	}
 	return b
 }
 
-// load reads the session and finds its user.
-func (a *Authenticator) load(ctx context.Context, id string) (*bridge.Identity, error) {
-	keys := a.stack.Keyspace.Keys(id)
-	records, err := a.store.Fetch(ctx, keys...)
+func (a *Authenticator) aliases(keys []stores.Key) []string {
+	aliases := make([]string, len(keys))
+	for i, k := range keys {
+		aliases[i] = a.bindingKey(k)
+	}
+	return aliases
+}
+
+// reload reads the session and finds its user; key is its binding's.
+func (a *Authenticator) reload(ctx context.Context, key, id string) (*bridge.Identity, error) {
+	records, err := a.store.Fetch(ctx, a.stack.Keyspace.Keys(id)...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.stack.Name, err)
 	}
-	return a.identity(a.bindingKey(keys[0]), records[stores.FirstFound(records)])
+	return a.identity(key, &records[stores.FirstFound(records)])
 }
 
+// touches reports whether a session can be extended.
+func (a *Authenticator) touches() bool { return a.toucher != nil && a.stack.Keyspace.Lifetime > 0 }
+
 // touch extends the session as its stack does.
-func (a *Authenticator) touch(ctx context.Context, t stores.Toucher, id string) error {
-	if err := a.stack.Keyspace.Touch(ctx, t, id); err != nil {
+func (a *Authenticator) touch(ctx context.Context, id string) error {
+	if err := a.stack.Keyspace.Touch(ctx, a.toucher, id); err != nil {
 		return fmt.Errorf("%s: %w", a.stack.Name, err)
 	}
 	return nil
 }
 
 // identity says who is logged in to a session; key is its binding's.
-func (a *Authenticator) identity(key string, r stores.Record) (*bridge.Identity, error) {
-	session, err := a.stack.Keyspace.Decode(r, time.Now())
+func (a *Authenticator) identity(key string, r *stores.Record) (*bridge.Identity, error) {
+	if !r.Found {
+		return nil, a.noCredential(a.missing)
+	}
+	session, err := a.stack.Keyspace.Decode(*r, time.Now())
 	var user string
 	if err == nil {
-		user, err = a.stack.FindUser(session, a.stack.User)
+		if user, err = a.stack.FindUser(session, a.stack.User); errors.Is(err, stores.ErrNoUser) {
+			err = &nobodyError{err, session.Values}
+		}
 	}
 	switch {
 	case errors.Is(err, stores.ErrNotFound), errors.Is(err, stores.ErrExpired), errors.Is(err, stores.ErrNoUser):

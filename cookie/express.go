@@ -34,15 +34,25 @@ func (o *expressSigned) Validate() error {
 }
 
 func (o *expressSigned) Open(jar Jar, name string) (Opened, error) {
-	value, _ := jar.Get(name)
-	if value = unquote(value); value == "" {
+	value := expressValue(jar, name)
+	if value == "" {
 		return Opened{}, noCookie(name)
 	}
-	signed, ok := strings.CutPrefix(decodeURIComponent(fromLatin1(value)), "s:")
+	signed, ok := strings.CutPrefix(value, "s:")
 	if !ok {
 		return Opened{}, errUnsigned
 	}
-	return o.signers.open(signed)
+	id, err := o.signers.open(signed)
+	return Opened{ID: id, Signed: err == nil}, err
+}
+
+// expressValue returns a cookie's value as the npm package cookie has it. It is
+// a function of its own to leave the stack to those who verify the value.
+//
+//go:noinline
+func expressValue(jar Jar, name string) string {
+	value, _ := jar.Get(name)
+	return decodeURIComponent(fromLatin1(unquote(value)))
 }
 
 // decodeURIComponent decodes as the npm package cookie does: what is not well

@@ -58,5 +58,6 @@ func (o fastifySigned) Open(jar Jar, name string) (Opened, error) {
 	if !ok {
 		return Opened{}, errFastifyPrefix
 	}
-	return o.signers.open(signed)
+	id, err := o.signers.open(signed)
+	return Opened{ID: id, Signed: err == nil}, err
 }

@@ -175,7 +175,7 @@ func (e *LaravelEncrypter) openCBC(p laravelPayload, iv []byte) ([]byte, error) 
 		}
 		return text[:len(text)-n], nil
 	}
-	return nil, fmt.Errorf("the MAC fits %s", e.none())
+	return nil, e.misfit("MAC")
 }
 
 func (k *laravelKey) fits(p laravelPayload) bool {
@@ -203,14 +203,14 @@ func (e *LaravelEncrypter) openGCM(p laravelPayload, iv, tag []byte) ([]byte, er
 			return text, nil
 		}
 	}
-	return nil, fmt.Errorf("the tag fits %s", e.none())
+	return nil, e.misfit("tag")
 }
 
-func (e *LaravelEncrypter) none() string {
+func (e *LaravelEncrypter) misfit(what string) error {
 	if len(e.keys) == 1 {
-		return "not the APP_KEY"
+		return fmt.Errorf("the %s does not fit the one APP_KEY", what)
 	}
-	return fmt.Sprintf("none of %d keys", len(e.keys))
+	return fmt.Errorf("the %s fits none of %d APP_KEYs", what, len(e.keys))
 }
 
 var errLaravelName = errors.New("it opens, but was not made for a cookie of this name")

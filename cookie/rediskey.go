@@ -98,10 +98,26 @@ func (k *KeyAuthenticator) Authenticate(ctx context.Context, h *bridge.Handshake
 		}
 	}
 	if found < 0 {
-		return nil, fmt.Errorf("%w: rediskey: %w in %d keyspaces", bridge.ErrNoCredential, stores.ErrNotFound, len(candidates))
+		return nil, explain(fmt.Errorf("%w: rediskey: %w", bridge.ErrNoCredential, missingIn(candidates)))
 	}
 	a := candidates[found]
-	return a.identity(a.bindingKey(a.stack.Keyspace.Keys(m.SessionID)[0]), records[found][stores.FirstFound(records[found])])
+	id, err := a.identity(a.bindingKey(a.stack.Keyspace.Keys(m.SessionID)[0]), &records[found][stores.FirstFound(records[found])])
+	if err != nil {
+		return nil, explain(err)
+	}
+	return id, nil
+}
+
+// missingIn is the error of an id that none of the stacks has a session for.
+func missingIn(stacks []*Authenticator) error {
+	if len(stacks) == 1 {
+		return stacks[0].missing
+	}
+	all := make([]*Stack, len(stacks))
+	for i, a := range stacks {
+		all[i] = &a.stack
+	}
+	return missing(nil, all...)
 }
 
 // candidates returns the stacks that could have made the message's id.

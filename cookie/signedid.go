@@ -25,37 +25,48 @@ func newIDSigners(secrets []string) idSigners {
 
 var errNoDot = errors.New("the cookie is signed, but has no signature")
 
-func (signers idSigners) open(signed string) (Opened, error) {
+// open returns the id. The result is no Opened because that is kept in memory,
+// and for what verifies the id a handshake's stack just suffices.
+func (signers idSigners) open(signed string) (id string, err error) {
 	dot := strings.LastIndexByte(signed, '.')
 	if dot < 0 {
-		return Opened{}, errNoDot
+		return "", errNoDot
 	}
-	id := signed[:dot]
-	idBytes, sent := []byte(id), []byte(signed[dot+1:])
+	id = signed[:dot]
 	for _, pool := range signers {
 		s := pool.Get().(*idSigner)
-		// Compared as text: a decoder would accept padding and non-canonical
-		// last bits that the stacks refuse.
-		ok := hmac.Equal(s.sign(idBytes), sent)
+		ok := s.signed(id, signed[dot+1:])
 		pool.Put(s)
 		if ok {
-			return Opened{ID: id, Signed: true}, nil
+			return id, nil
 		}
 	}
-	return Opened{}, misfit(len(signers), "secret")
+	return "", misfit(len(signers), "secret")
 }
 
-// idSigner signs with one secret, and has room for what it needs.
+// idSigner signs with one secret, and has room for what it needs: to have it on
+// the stack would make a handshake's stack grow.
 type idSigner struct {
 	mac  hash.Hash
+	id   [64]byte // what most ids fit into
 	sum  [sha256.Size]byte
-	text [43]byte
+	text [signatureLen]byte
+	sent [signatureLen]byte
 }
 
-// sign returns an id's signature, until the next is made.
-func (s *idSigner) sign(id []byte) []byte {
+// signatureLen is the length of a signature: 32 bytes in base64.
+const signatureLen = 43
+
+// signed reports whether an id's signature is the one that was sent.
+func (s *idSigner) signed(id, sent string) bool {
+	if len(sent) != signatureLen {
+		return false
+	}
 	s.mac.Reset()
-	_, _ = s.mac.Write(id) // a hash never fails
+	_, _ = s.mac.Write(append(s.id[:0], id...)) // a hash never fails
 	base64.RawStdEncoding.Encode(s.text[:], s.mac.Sum(s.sum[:0]))
-	return s.text[:]
+	copy(s.sent[:], sent)
+	// Compared as text: a decoder would accept padding and non-canonical last
+	// bits that the stacks refuse.
+	return hmac.Equal(s.text[:], s.sent[:])
 }

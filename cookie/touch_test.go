@@ -33,7 +33,7 @@ func (b *browser) post(path, form string) {
 func touch(t *testing.T, a bridge.Authenticator, h *bridge.Handshake) func() error {
 	t.Helper()
 	var bound []bridge.Binding
-	recordBindings(t, h, func(b bridge.Binding) { bound = append(bound, b) })
+	h.Bound = func(b bridge.Binding) { bound = append(bound, b) }
 	if _, err := a.Authenticate(t.Context(), h); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestTouchIsOffered(t *testing.T) {
 			auth := newAuth(t, c.store, c.stack)
 			var bound []bridge.Binding
 			h := rediskey(t, id, "")
-			recordBindings(t, h, func(b bridge.Binding) { bound = append(bound, b) })
+			h.Bound = func(b bridge.Binding) { bound = append(bound, b) }
 			expect(t, newRedisKey(t, auth), h, noCredential, "")
 			if len(bound) != 1 || (bound[0].Touch != nil) != c.want {
 				t.Fatalf("%d bindings; Touch is offered: %v, want %v", len(bound), len(bound) == 1 && bound[0].Touch != nil, c.want)

@@ -96,12 +96,16 @@ func (b *Bus) Publish(ctx context.Context, message []byte) error {
 func (b *Bus) Follow(ctx context.Context, receive func(message []byte)) error {
 	f := &busFollower{Bus: b, receive: receive, began: time.Now()}
 	retry := busRetryMin
+	told := false
 	for {
-		err := f.follow(ctx, func() { retry = busRetryMin })
+		err := f.follow(ctx, func() { retry, told = busRetryMin, false })
 		if ctx.Err() != nil {
 			return nil
 		}
-		b.opts.Logger.Warn("messages of other nodes may come late", slog.String("channel", b.opts.Channel), slog.String("reason", err.Error()))
+		if !told {
+			b.opts.Logger.Warn("messages of other nodes may come late", slog.String("channel", b.opts.Channel), slog.String("reason", err.Error()+remedy(err)))
+			told = true
+		}
 		select {
 		case <-ctx.Done():
 			return nil

@@ -1,6 +1,12 @@
 package stores
 
-import "time"
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"github.com/sessionbridge/sessionbridge/stores/php"
+)
 
 // Codec decodes the session values of a stack.
 type Codec interface {
@@ -40,6 +46,10 @@ type Values interface {
 type DecodeError struct {
 	Codec string
 	Err   error
+
+	// Like is the format that the value seems to have instead: "json", or a
+	// session.serialize_handler of PHP's; "" if that is not known.
+	Like string
 }
 
 func (e *DecodeError) Error() string {
@@ -48,3 +58,21 @@ func (e *DecodeError) Error() string {
 
 // Unwrap returns what the codec said.
 func (e *DecodeError) Unwrap() error { return e.Err }
+
+// formatOf returns the format that a value has, other than the one named; "" if
+// it is not known, and of a long value.
+func formatOf(value []byte, other string) string {
+	const long = 64 << 10
+	if len(value) == 0 || len(value) > long {
+		return ""
+	}
+	if text := bytes.TrimSpace(value); other != "json" && len(text) > 0 && text[0] == '{' && json.Valid(text) {
+		return "json"
+	}
+	for _, h := range php.Guess(value) { // the most specific first
+		if string(h) != other {
+			return string(h)
+		}
+	}
+	return ""
+}

@@ -84,6 +84,14 @@ func CheckSigned(id string) error {
 // first; there is at least one.
 func (ks *Keyspace) Keys(id string) []Key {
 	_, hash := ks.Codec.(HashCodec)
+	if ks.Spell == nil && len(ks.Alternatives) == 0 {
+		return []Key{{Prefix: ks.Prefix, ID: id, Hash: hash}}
+	}
+	return ks.allKeys(id, hash)
+}
+
+// allKeys is Keys of a keyspace that has several.
+func (ks *Keyspace) allKeys(id string, hash bool) []Key {
 	spellings := []Key{{ID: id}}
 	if ks.Spell != nil {
 		spellings = ks.Spell(id)
@@ -168,7 +176,7 @@ func (ks *Keyspace) Decode(r Record, now time.Time) (*Session, error) {
 		if errors.Is(err, ErrNotFound) {
 			return nil, err
 		}
-		return nil, &DecodeError{Codec: ks.Codec.Name(), Err: err}
+		return nil, &DecodeError{Codec: ks.Codec.Name(), Err: err, Like: formatOf(r.Value, ks.Codec.Name())}
 	}
 	if _, ok := ks.Codec.(LifetimeCodec); ok && r.TTL >= 0 {
 		deadline = time.Time{}

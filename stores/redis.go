@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ type Redis struct {
 
 	node   func(ctx context.Context, key string) (string, error) // nil: there is one
 	routed atomic.Bool                                           // node needs no answer from Redis any more
+	dials  dials
 	lanes  lanes
 	large  chan struct{} // holds one for each large value that is being read
 }
@@ -44,7 +46,8 @@ type Redis struct {
 var redisStores atomic.Int64
 
 // NewRedis returns a store over a client, which stays the caller's to close.
-// It does not connect.
+// It does not connect. It adds a hook to the client that notes why a connection
+// cannot be made, for the errors of lookups.
 func NewRedis(client redis.UniversalClient, opts *RedisOptions) (*Redis, error) {
 	var o RedisOptions
 	if opts != nil {
@@ -63,11 +66,14 @@ func NewRedis(client redis.UniversalClient, opts *RedisOptions) (*Redis, error) 
 	switch c := client.(type) {
 	case *redis.Client:
 		s.direct = c.Options().ContextTimeoutEnabled
+		c.AddHook(&s.dials)
 	case *redis.ClusterClient:
 		s.direct = c.Options().ContextTimeoutEnabled
+		c.OnNewNode(func(node *redis.Client) { node.AddHook(&s.dials) })
 		s.node = func(ctx context.Context, key string) (string, error) { return nodeAddr(c.MasterForKey(ctx, key)) }
 	case *redis.Ring:
 		s.direct = c.Options().ContextTimeoutEnabled
+		c.OnNewNode(func(node *redis.Client) { node.AddHook(&s.dials) })
 		s.node = func(_ context.Context, key string) (string, error) { return nodeAddr(c.GetShardClientForKey(key)) }
 	}
 	return s, nil
@@ -75,6 +81,21 @@ func NewRedis(client redis.UniversalClient, opts *RedisOptions) (*Redis, error) 
 
 // Name returns a name that is unique in the process.
 func (s *Redis) Name() string { return s.name }
+
+// String says where the sessions are, for logs: the server's address and the
+// database, without user and password.
+func (s *Redis) String() string {
+	switch c := s.client.(type) {
+	case *redis.Client:
+		if c.Options().Addr == "FailoverClient" { // what go-redis says for a master that Sentinel names
+			return fmt.Sprintf("Sentinel's Redis, database %d", c.Options().DB)
+		}
+		return fmt.Sprintf("Redis at %s, database %d", c.Options().Addr, c.Options().DB)
+	case *redis.ClusterClient:
+		return "the Redis cluster at " + strings.Join(c.Options().Addrs, ", ")
+	}
+	return "Redis"
+}
 
 func nodeAddr(c *redis.Client, err error) (string, error) {
 	if err != nil {
@@ -98,6 +119,14 @@ func (s *Redis) Fetch(ctx context.Context, keys ...Key) ([]Record, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
+	records, err := s.fetch(ctx, keys)
+	if err != nil {
+		return nil, s.failure("reading from", err)
+	}
+	return records, nil
+}
+
+func (s *Redis) fetch(ctx context.Context, keys []Key) ([]Record, error) {
 	if slices.ContainsFunc(keys, func(k Key) bool { return k.Hash }) {
 		return s.alone(ctx, keys)
 	}
@@ -129,7 +158,7 @@ func (s *Redis) spread(ctx context.Context, keys []Key) ([]Record, error) {
 	for i, k := range keys {
 		node, err := s.node(ctx, k.String())
 		if err != nil {
-			return nil, readError(err)
+			return nil, err
 		}
 		n := slices.IndexFunc(parts, func(p *part) bool { return p.node == node })
 		if n < 0 {

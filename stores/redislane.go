@@ -145,7 +145,7 @@ func (s *Redis) wait(ctx context.Context, l *lookup) ([]answer, error) {
 		err = ctx.Err()
 	}
 	l.left.Store(true)
-	return nil, waitError(err)
+	return nil, err
 }
 
 // drain sends pipelines for those who wait, until nobody does.
@@ -181,7 +181,7 @@ func (s *Redis) readLarge(ctx context.Context, keys []Key, answers []answer, rec
 	case s.large <- struct{}{}:
 		defer func() { <-s.large }()
 	case <-ctx.Done():
-		return nil, waitError(ctx.Err())
+		return nil, ctx.Err()
 	}
 	var whose []int
 	var cut []Key

@@ -2,8 +2,6 @@ package stores
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -46,7 +44,7 @@ func inTime[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		return r.value, r.err
 	case <-ctx.Done():
 		var none T
-		return none, waitError(ctx.Err())
+		return none, ctx.Err()
 	}
 }
 
@@ -77,7 +75,7 @@ func (s *Redis) pipeline(ctx context.Context, keys []Key, limit int) ([]answer, 
 	pipe := s.client.Pipeline()
 	_ = pipe.BatchProcess(ctx, commands...)
 	if _, err := pipe.Exec(ctx); err != nil && !anyFailed(commands) {
-		return nil, readError(err) // of a hook of the client's, say
+		return nil, err // of a hook of the client's, say
 	}
 	answers := make([]answer, len(keys))
 	for i, l := range lookups {
@@ -138,9 +136,9 @@ func keyAnswer(err error, ttl *redis.IntCmd) answer {
 	case isWrongType(err):
 		return answer{record: Record{Found: true, Err: ErrWrongType}}
 	case err != nil:
-		return answer{err: readError(err)}
+		return answer{err: err}
 	case ttlErr != nil:
-		return answer{err: readError(ttlErr)}
+		return answer{err: ttlErr}
 	case ms == -2:
 		return answer{}
 	case ms >= 0 && ms <= maxMillis:
@@ -165,22 +163,6 @@ func recordsOf(answers []answer, err error) ([]Record, error) {
 		records[i] = a.record
 	}
 	return records, nil
-}
-
-func waitError(err error) error { return fmt.Errorf("stores: waiting for Redis: %w", err) }
-
-func readError(err error) error { return redisError("reading from Redis", err) }
-
-// redisError says what failed, and leaves out the arguments that Redis repeats
-// when it refuses a command as unknown: the session's id is among them.
-func redisError(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if text, _, ok := strings.Cut(err.Error(), ", with args"); ok {
-		return errors.New("stores: " + doing + ": " + text)
-	}
-	return fmt.Errorf("stores: %s: %w", doing, err)
 }
 
 func isWrongType(err error) bool {

@@ -3,7 +3,6 @@ package stores
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -16,10 +15,7 @@ func (s *Redis) Revoke(ctx context.Context, key, value string, ttl time.Duration
 	_, err := bounded(ctx, s, func(ctx context.Context) (any, error) {
 		return s.client.Do(ctx, "SET", key, value, "PX", ttl.Milliseconds()).Result()
 	})
-	if err != nil {
-		return fmt.Errorf("stores: writing to Redis: %w", err)
-	}
-	return nil
+	return s.failure("writing to", err)
 }
 
 // Revoked reads entries that [Redis.Revoke], or a web application, may have

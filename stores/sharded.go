@@ -59,6 +59,16 @@ const maxWeight = 1 << 16
 // Name returns a name that is unique in the process.
 func (s *Sharded) Name() string { return s.name }
 
+// String says where the sessions are, for logs.
+func (s *Sharded) String() string {
+	if len(s.shards) == 1 {
+		if only, ok := s.shards[0].Store.(fmt.Stringer); ok {
+			return only.String()
+		}
+	}
+	return fmt.Sprintf("%d servers", len(s.shards))
+}
+
 // Key returns a key as the server has it that its session is on.
 func (s *Sharded) Key(k Key) Key {
 	if p := s.shards[s.shard(k.ID)].Prefix; p != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,7 +35,7 @@ func (s *Redis) Spend(ctx context.Context, key string, ttl time.Duration) (first
 		return err == nil && found == mark, err
 	})
 	if err != nil {
-		return false, fmt.Errorf("stores: writing to Redis: %w", err)
+		return false, s.failure("writing to", err)
 	}
 	return first, nil
 }

@@ -74,15 +74,15 @@ func (s *Redis) Touch(ctx context.Context, key Key, ttl time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	run := func() (struct{}, error) {
-		err := touchScript.Run(ctx, s.client, []string{key.String()}, ttl.Milliseconds()).Err()
-		return struct{}{}, redisError("extending a session", err)
+		return struct{}{}, touchScript.Run(ctx, s.client, []string{key.String()}, ttl.Milliseconds()).Err()
 	}
+	var err error
 	if s.direct {
-		_, err := run()
-		return err
+		_, err = run()
+	} else {
+		_, err = inTime(ctx, run)
 	}
-	_, err := inTime(ctx, run)
-	return err
+	return s.failure("extending a session in", err)
 }
 
 // touchScript: PTTL is -2 for a key that is not there and -1 for one without

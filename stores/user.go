@@ -13,8 +13,8 @@ import (
 
 // UserID returns the id of the user that is logged in to a session: the value
 // at a path, as a string. 0 is a user. If nothing is there, or null, false or
-// "", it returns an error that wraps [ErrNoUser]. An object or a list is an
-// error that names the paths to try instead.
+// "", it returns an error that wraps [ErrNoUser]; [UserPaths] says where else to
+// look. An object or a list is an error that names the paths to try instead.
 func UserID(v Values, path string) (string, error) {
 	value, ok := v.Lookup(path)
 	if !ok {

@@ -347,15 +347,19 @@ func (in *inspection) userHints(w *walked) (list []hint) {
 	if w.session == nil {
 		return nil
 	}
-	for _, c := range userCandidates(sessionJSON(w.session.Values)) {
-		find := w.way.stack.FindUser
-		if find == nil {
-			find = stores.UserID
-		}
-		if _, err := find(w.session, c.path); err != nil {
+	find := w.way.stack.FindUser
+	if find == nil {
+		find = stores.UserID
+	}
+	for _, path := range stores.UserPaths(w.session) {
+		if _, err := find(w.session, path); err != nil {
 			continue
 		}
-		list = append(list, hint{likely: `"` + c.path + `" holds a ` + c.kind, try: "--user " + quoteArg(c.path)})
+		kind := "number"
+		if v, _ := w.session.Lookup(path); isText(v) {
+			kind = "string"
+		}
+		list = append(list, hint{likely: `"` + path + `" holds a ` + kind, try: "--user " + quoteArg(path)})
 		if len(list) == 3 {
 			break
 		}
@@ -363,85 +367,7 @@ func (in *inspection) userHints(w *walked) (list []hint) {
 	return list
 }
 
-type userCandidate struct {
-	path, kind string
-	score      int
-}
-
-// userCandidates searches a printed session for members that are named like a
-// user's id, the likeliest first.
-func userCandidates(session []byte) (list []userCandidate) {
-	dec := json.NewDecoder(bytes.NewReader(session))
-	dec.UseNumber()
-	var root any
-	if dec.Decode(&root) != nil {
-		return nil
-	}
-	var visit func(v any, path []string, depth int)
-	visit = func(v any, path []string, depth int) {
-		if depth > 8 || len(list) > 100 {
-			return
-		}
-		switch v := v.(type) {
-		case map[string]any:
-			for name, member := range v {
-				visit(member, append(path, name), depth+1)
-			}
-		case json.Number:
-			list = appendCandidate(list, path, "number")
-		case string:
-			if v != "" {
-				list = appendCandidate(list, path, "string")
-			}
-		}
-	}
-	visit(root, nil, 0)
-	slices.SortFunc(list, func(a, b userCandidate) int {
-		if a.score != b.score {
-			return b.score - a.score
-		}
-		if n := strings.Count(a.path, ".") - strings.Count(b.path, "."); n != 0 {
-			return n
-		}
-		return strings.Compare(a.path, b.path)
-	})
-	return list
-}
-
-var (
-	idNames   = []string{"userid", "uid", "authuserid", "accountid", "memberid", "customerid", "loginid", "identityid", "personid"}
-	nameNames = []string{"user", "username", "email", "login", "sub", "useridentifier", "loginname"}
-	owners    = []string{"user", "auth", "account", "member", "customer", "login", "identity", "person", "admin", "profile", "currentuser", "passport", "principal"}
-)
-
-func appendCandidate(list []userCandidate, path []string, kind string) []userCandidate {
-	plain := func(name string) string {
-		return strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(name))
-	}
-	name, owner := plain(path[len(path)-1]), ""
-	if len(path) > 1 {
-		owner = plain(path[len(path)-2])
-	}
-	score := 0
-	switch {
-	case slices.Contains(idNames, name), strings.HasPrefix(path[len(path)-1], "login_"):
-		score = 4
-	case (name == "id" || name == "uuid") && slices.Contains(owners, owner):
-		score = 4
-	case slices.Contains(nameNames, name):
-		score = 2
-	case name == "id":
-		score = 1
-	default:
-		return list
-	}
-	escaped := make([]string, len(path))
-	for i, n := range path {
-		escaped[i] = stores.EscapeName(n)
-	}
-	joined := strings.Join(escaped, ".")
-	if len(joined) > 100 || oneLine(joined) != joined {
-		return list
-	}
-	return append(list, userCandidate{joined, kind, score})
+func isText(v any) bool {
+	_, ok := v.(string)
+	return ok
 }

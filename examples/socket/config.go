@@ -142,13 +142,9 @@ func list(s string) []string {
 
 // authenticator chains what is configured: the cookie of each stack, a session
 // id in a message, a JWT.
-func (c *config) authenticator(rdb redis.UniversalClient) (bridge.Authenticator, error) {
-	store, err := stores.NewRedis(rdb, &stores.RedisOptions{Watch: stores.WatchOptions{Mode: stores.WatchMode(c.watch)}})
-	if err != nil {
-		return nil, err
-	}
+func (c *config) authenticator(store stores.Store, stacks []cookie.Stack) (bridge.Authenticator, error) {
 	var sessions []*cookie.Authenticator
-	for _, stack := range c.stacks() {
+	for _, stack := range stacks {
 		a, err := cookie.New(store, stack)
 		if err != nil {
 			return nil, err
@@ -177,6 +173,23 @@ func (c *config) authenticator(rdb redis.UniversalClient) (bridge.Authenticator,
 		return nil, errors.New("nothing is configured that could tell who is connected; see -h")
 	}
 	return bridge.First(chain...), nil
+}
+
+// store is where the sessions are.
+func (c *config) store(rdb redis.UniversalClient) (stores.Store, error) {
+	return stores.NewRedis(rdb, &stores.RedisOptions{Watch: stores.WatchOptions{Mode: stores.WatchMode(c.watch)}})
+}
+
+// checkStore reads a key that each stack might have, so that a wrong address,
+// password or right is in the log before the first visitor comes.
+func checkStore(ctx context.Context, store stores.Store, stacks []cookie.Stack) {
+	var keys []stores.Key
+	for _, s := range stacks {
+		keys = append(keys, stores.Key{Prefix: s.Keyspace.Prefix, ID: "startup"})
+	}
+	if _, err := store.Fetch(ctx, keys...); err != nil && ctx.Err() == nil {
+		slog.Error("sessions cannot be read: visitors get 503 until they can", "reason", err)
+	}
 }
 
 func (c *config) stacks() []cookie.Stack {

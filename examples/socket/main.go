@@ -66,7 +66,12 @@ func run(ctx context.Context, cfg *config) error {
 	rdb := redis.NewClient(opts)
 	defer rdb.Close()
 
-	auth, err := cfg.authenticator(rdb)
+	store, err := cfg.store(rdb)
+	if err != nil {
+		return err
+	}
+	stacks := cfg.stacks()
+	auth, err := cfg.authenticator(store, stacks)
 	if err != nil {
 		return err
 	}
@@ -122,6 +127,7 @@ func run(ctx context.Context, cfg *config) error {
 		defer inner.Close()
 		go func() { failed <- inner.ListenAndServe() }()
 	}
+	checkStore(ctx, store, stacks)
 
 	select {
 	case err := <-failed:
