@@ -1,9 +1,13 @@
 package cookie_test
 
 import (
+	"context"
+	"fmt"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -86,4 +90,48 @@ func ExampleRedisKey() {
 		log.Fatal(err)
 	}
 	http.Handle("/socket", hook.Handler(func(c *bridge.Conn) {}))
+}
+
+// Several stacks in one service: whoever is logged in to one of them may come.
+func ExampleNew_severalStacks() {
+	store := stores.NewMemory() // stores.NewRedis in a service
+	store.Set("PHPREDIS_SESSION:ie12vpe0dhmclqjbgktaseh6og", []byte("user_id|i:42;"), time.Hour)
+
+	var chain []bridge.Authenticator
+	for _, stack := range []cookie.Stack{cookie.PHP(), cookie.Express("keyboard cat"), cookie.Gorilla("session-key")} {
+		auth, err := cookie.New(store, stack)
+		if err != nil {
+			log.Fatal(err)
+		}
+		chain = append(chain, auth)
+	}
+	auth := bridge.First(chain...)
+
+	r := httptest.NewRequest(http.MethodGet, "/socket", nil)
+	r.Header.Set("Cookie", "lang=en; PHPSESSID=ie12vpe0dhmclqjbgktaseh6og")
+	id, err := auth.Authenticate(context.Background(), &bridge.Handshake{Request: r})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(id.User, "by", id.Via)
+	// Output: 42 by php
+}
+
+// The log says why a login was not recognised, and what to try.
+func ExampleAuthenticator_Authenticate() {
+	store := stores.NewMemory()
+	store.Set("PHPREDIS_SESSION:ie12vpe0dhmclqjbgktaseh6og", []byte(`auth|a:1:{s:7:"user_id";i:42;}`), time.Hour)
+	auth, err := cookie.New(store, cookie.PHP())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, header := range []string{"lang=en", "PHPSESSID=ie12vpe0dhmclqjbgktaseh6og"} {
+		r := httptest.NewRequest(http.MethodGet, "/socket", nil)
+		r.Header.Set("Cookie", header)
+		_, err = auth.Authenticate(context.Background(), &bridge.Handshake{Request: r})
+		fmt.Println(err)
+	}
+	// Output:
+	// no credential: php: no cookie "PHPSESSID"; the request has "lang"
+	// no credential: php: nobody is logged in to the session: nothing at "user_id"; if the user is logged in, set User to "auth.user_id"
 }

@@ -44,8 +44,8 @@ type Values interface {
 // codec is not the one that the application writes with, or the value is
 // damaged. It is a misconfiguration, not a logout.
 type DecodeError struct {
-	Codec string
-	Err   error
+	Codec string // the name of the keyspace's codec
+	Err   error  // what it said, which holds nothing of the value
 
 	// Like is the format that the value seems to have instead: "json", or a
 	// session.serialize_handler of PHP's; "" if that is not known.

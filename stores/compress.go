@@ -15,12 +15,15 @@ import (
 // redis.session.compression, or a client's OPT_COMPRESSION.
 type Compression string
 
+// The methods that phpredis has.
 const (
-	CompressionFound Compression = ""     // found out for each value
-	CompressionNone  Compression = "none" // values are never compressed
-	CompressionLZF   Compression = "lzf"
-	CompressionLZ4   Compression = "lz4"
-	CompressionZstd  Compression = "zstd"
+	// CompressionFound is the default: it is found out for each value.
+	CompressionFound Compression = ""
+
+	CompressionNone Compression = "none" // values are never compressed
+	CompressionLZF  Compression = "lzf"  // without a header, as phpredis writes it
+	CompressionLZ4  Compression = "lz4"  // behind phpredis' own header
+	CompressionZstd Compression = "zstd" // a frame of RFC 8878
 )
 
 // Compressed returns a codec for values that phpredis compressed after they

@@ -226,19 +226,21 @@ func skipSpace(text []byte, i int) int {
 func (v jsonValues) at(path ...string) (raw jsonValues, ok bool) {
 	raw = v
 	for _, name := range path {
-		switch raw[0] {
-		case '{':
-			raw, ok = member(raw, name)
-		case '[':
-			raw, ok = element(raw, name)
-		default:
-			return nil, false
-		}
-		if !ok {
+		if raw, ok = raw.child(name); !ok {
 			return nil, false
 		}
 	}
 	return raw, true
+}
+
+func (v jsonValues) child(name string) (raw jsonValues, ok bool) {
+	switch v[0] {
+	case '{':
+		return member(v, name)
+	case '[':
+		return element(v, name)
+	}
+	return nil, false
 }
 
 func member(object []byte, name string) (value []byte, ok bool) {

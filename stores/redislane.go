@@ -15,6 +15,11 @@ const (
 	maxPipelines = 2
 	maxBatch     = 128
 
+	// patience is how long a lookup takes until more is done for it: another
+	// pipeline is begun beside the one that seems to hang, and the caller's
+	// context is listened to. Nearly all are answered before, for less.
+	patience = 5 * time.Millisecond
+
 	// firstRead is how much of a value is read together with others', and
 	// maxLargeReads how many that are longer are read at a time.
 	firstRead     = 64 << 10
@@ -26,6 +31,7 @@ const (
 
 // lookup is what one caller wants of one node.
 type lookup struct {
+	ctx     context.Context // whose values a pipeline has that is its own
 	keys    []Key
 	answers []answer
 	err     error
@@ -45,33 +51,51 @@ type lanes struct {
 	m  map[string]*lane
 }
 
-// enter takes a free place on a node's lane, or has a lookup of these keys
-// wait for one.
-func (ls *lanes) enter(node string, keys []Key) (*lane, *lookup) {
+// enter has a lookup wait on a node's lane. If the lane is free, that is what
+// the lookup takes, and the caller has it served.
+func (ls *lanes) enter(node string, l *lookup) (ln *lane, free bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	ln := ls.m[node]
+	ln = ls.m[node]
 	if ln == nil {
-		if len(ls.m) >= maxIdleLanes {
-			for name, idle := range ls.m {
-				if idle.busy == 0 {
-					delete(ls.m, name)
-				}
+		ln = ls.newLane(node)
+	}
+	ln.waiting = append(ln.waiting, l)
+	if ln.busy > 0 {
+		return ln, false
+	}
+	ln.busy++
+	return ln, true
+}
+
+// newLane remembers a node, and forgets others if there are many. The caller
+// holds ls.mu.
+func (ls *lanes) newLane(node string) *lane {
+	if len(ls.m) >= maxIdleLanes {
+		for name, idle := range ls.m {
+			if idle.busy == 0 {
+				delete(ls.m, name)
 			}
 		}
-		if ls.m == nil {
-			ls.m = map[string]*lane{}
-		}
-		ln = &lane{}
-		ls.m[node] = ln
 	}
-	if ln.busy < maxPipelines {
-		ln.busy++
-		return ln, nil
+	if ls.m == nil {
+		ls.m = map[string]*lane{}
 	}
-	l := &lookup{keys: keys, done: make(chan struct{})}
-	ln.waiting = append(ln.waiting, l)
-	return ln, l
+	ln := &lane{}
+	ls.m[node] = ln
+	return ln
+}
+
+// widen takes one more place on a lane, if somebody waits for it and it is
+// free; the caller then has the lane served.
+func (ls *lanes) widen(ln *lane) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ln.busy == maxPipelines || len(ln.waiting) == 0 {
+		return false
+	}
+	ln.busy++
+	return true
 }
 
 // next returns the lookups that are to share a pipeline. If there are none, it
@@ -102,69 +126,85 @@ func (ls *lanes) next(ln *lane) []*lookup {
 // shared looks keys up that are on one node: at once if its lane is free, else
 // in a pipeline with others.
 func (s *Redis) shared(ctx context.Context, node string, keys []Key) ([]Record, error) {
-	began := time.Now()
-	ln, l := s.lanes.enter(node, keys)
-	var answers []answer
-	var err error
-	if l == nil {
-		answers, err = s.first(ctx, ln, keys)
-	} else {
-		answers, err = s.wait(ctx, l)
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	records, err := recordsOf(answers, err)
-	if err != nil || !slices.ContainsFunc(answers, func(a answer) bool { return a.cut }) {
+	began := time.Now()
+	l := &lookup{ctx: ctx, keys: keys, done: make(chan struct{})}
+	ln, free := s.lanes.enter(node, l)
+	if free {
+		go s.serve(ln)
+	}
+	if err := s.wait(ctx, ln, l); err != nil {
+		return nil, err
+	}
+	records, err := recordsOf(l.answers, l.err)
+	if err != nil || !slices.ContainsFunc(l.answers, func(a answer) bool { return a.cut }) {
 		return records, err
 	}
 	ctx, cancel := context.WithDeadline(ctx, began.Add(s.timeout))
 	defer cancel()
-	return s.readLarge(ctx, keys, answers, records)
+	return s.readLarge(ctx, keys, l.answers, records)
 }
 
-// first sends a pipeline at once, and has others go on with its place.
-func (s *Redis) first(ctx context.Context, ln *lane, keys []Key) ([]answer, error) {
-	defer func() {
-		if batch := s.lanes.next(ln); batch != nil {
-			go s.drain(ln, batch)
-		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	return s.ask(ctx, keys, firstRead)
+// wait returns when a lookup is answered, or else an error: when the store's
+// timeout or ctx ends.
+func (s *Redis) wait(ctx context.Context, ln *lane, l *lookup) error {
+	short := min(patience, s.timeout)
+	if end, ok := ctx.Deadline(); ok {
+		short = min(short, time.Until(end))
+	}
+	timer := time.NewTimer(short)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+		return nil
+	case <-timer.C:
+	}
+	return s.waitLonger(ctx, ln, l, s.timeout-short)
 }
 
-// wait returns what a pipeline brings that somebody else sends.
-func (s *Redis) wait(ctx context.Context, l *lookup) ([]answer, error) {
-	timer := time.NewTimer(s.timeout)
+// waitLonger is the rest of wait. It alone asks for ctx.Done: a context may
+// have nothing to wait for until somebody wants it, and a timer from then on.
+func (s *Redis) waitLonger(ctx context.Context, ln *lane, l *lookup, rest time.Duration) error {
+	if s.lanes.widen(ln) {
+		go s.serve(ln)
+	}
+	timer := time.NewTimer(rest)
 	defer timer.Stop()
 	err := context.DeadlineExceeded
 	select {
 	case <-l.done:
-		return l.answers, l.err
+		return nil
 	case <-timer.C:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	l.left.Store(true)
-	return nil, err
+	return err
 }
 
-// drain sends pipelines for those who wait, until nobody does.
-func (s *Redis) drain(ln *lane, batch []*lookup) {
-	for ; batch != nil; batch = s.lanes.next(ln) {
+// serve sends pipelines for those who wait, until nobody does. It has a
+// goroutine of its own: a caller's stack, a handshake's say, would have to grow
+// for what go-redis needs, and be copied with all that is on it.
+func (s *Redis) serve(ln *lane) {
+	for batch := s.lanes.next(ln); batch != nil; batch = s.lanes.next(ln) {
 		s.send(batch)
 	}
 }
 
 // send looks a batch up in one pipeline.
 func (s *Redis) send(batch []*lookup) {
-	keys := batch[0].keys
-	if len(batch) > 1 {
+	keys, parent := batch[0].keys, context.Background()
+	if len(batch) == 1 {
+		parent = context.WithoutCancel(batch[0].ctx)
+	} else {
 		keys = make([]Key, 0, maxBatch)
 		for _, l := range batch {
 			keys = append(keys, l.keys...)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	ctx, cancel := context.WithTimeout(parent, s.timeout)
 	defer cancel()
 	answers, err := s.ask(ctx, keys, firstRead)
 	for _, l := range batch {

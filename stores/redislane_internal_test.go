@@ -59,10 +59,10 @@ func newGated(t *testing.T, url string, timeout time.Duration) (*Redis, *gate, *
 		t.Fatal(err)
 	}
 	var first sync.WaitGroup
-	for range maxPipelines {
+	for i := range maxPipelines {
 		first.Go(func() { _, _ = s.Fetch(t.Context(), Key{ID: "first"}) })
+		poll(t, "a pipeline under way", func() bool { return g.held.Load() == int64(i+1) })
 	}
-	poll(t, "pipelines under way", func() bool { return g.held.Load() == maxPipelines })
 	return s, g, &first
 }
 
@@ -85,6 +85,16 @@ func (s *Redis) waiters() (n int) {
 	defer s.lanes.mu.Unlock()
 	for _, l := range s.lanes.m {
 		n += len(l.waiting)
+	}
+	return n
+}
+
+// pipelines returns how many are under way.
+func (s *Redis) pipelines() (n int) {
+	s.lanes.mu.Lock()
+	defer s.lanes.mu.Unlock()
+	for _, l := range s.lanes.m {
+		n += l.busy
 	}
 	return n
 }
@@ -290,6 +300,9 @@ func TestHungNodeHoldsUpItsOwn(t *testing.T) {
 				t.Errorf("on the node that hung: %v, %v", got, err)
 			}
 		})
+		if i < maxPipelines {
+			poll(t, "a pipeline under way", func() bool { return s.pipelines() == i+1 && s.waiters() == 0 })
+		}
 	}
 	poll(t, "callers", func() bool { return s.waiters() == callers-maxPipelines })
 	for range 10 {

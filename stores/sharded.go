@@ -10,6 +10,7 @@ import (
 
 // Shard is one of the servers that phpredis spreads sessions over.
 type Shard struct {
+	// Store is the server's sessions; it must be set.
 	Store Store
 
 	// Weight is the server's share; 0 stands for 1.

@@ -44,6 +44,7 @@ func (k Key) String() string { return k.Prefix + k.ID }
 
 // Record is what a store holds under one key.
 type Record struct {
+	// Found: the key is there. The other fields count only then.
 	Found bool
 
 	// Value is what a string key holds, Fields what a hash holds.

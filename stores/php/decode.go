@@ -6,12 +6,13 @@ import "fmt"
 // session.serialize_handler gives it.
 type Handler string
 
+// The values of session.serialize_handler.
 const (
-	HandlerPHP       Handler = "php"           // PHP's default
+	HandlerPHP       Handler = "php"           // PHP's default: name|value, and so on
 	HandlerSerialize Handler = "php_serialize" // one serialize()d array
-	HandlerBinary    Handler = "php_binary"
-	HandlerIgbinary  Handler = "igbinary" // the igbinary extension
-	HandlerMsgpack   Handler = "msgpack"  // the msgpack extension
+	HandlerBinary    Handler = "php_binary"    // like php, with the names' lengths
+	HandlerIgbinary  Handler = "igbinary"      // the igbinary extension
+	HandlerMsgpack   Handler = "msgpack"       // the msgpack extension
 )
 
 // Decode reads a whole session as session.serialize_handler h wrote it. What

@@ -1,6 +1,10 @@
 // Package php reads everything that PHP's five session.serialize_handler
 // formats can hold: php, php_serialize, php_binary, igbinary and msgpack.
 //
+//	session, err := php.Decode(php.HandlerPHP, data)
+//	…
+//	id, ok := session.At("user", "id")
+//
 // Decode turns one stored session into a Value in a single pass. The result is
 // a compact document that refers to the input by offset, so the input must not
 // be modified while a Value made from it is in use. Nothing is executed and no

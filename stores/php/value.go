@@ -12,20 +12,22 @@ const MaxDepth = 4096
 // Kind says what a Value is.
 type Kind uint8
 
+// The kinds of values.
 const (
-	Null Kind = iota
-	Bool
-	Int
-	Float
-	String
-	Array  // PHP's ordered map; keys are integers and strings
-	Object // a class name and properties
-	Enum   // a case of an enum
-	Opaque // an object that wrote itself (Serializable): class name and body
+	Null   Kind = iota // also what the zero Value is
+	Bool               // true or false
+	Int                // 64 bits
+	Float              // 64 bits, NaN and the infinities included
+	String             // bytes in any encoding
+	Array              // PHP's ordered map; keys are integers and strings
+	Object             // a class name and properties
+	Enum               // a case of an enum
+	Opaque             // an object that wrote itself (Serializable): class name and body
 )
 
 var kindNames = [...]string{"null", "bool", "int", "float", "string", "array", "object", "enum", "opaque"}
 
+// String returns the kind's name in lower case: "int", say.
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]
