@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -235,7 +236,10 @@ func (b *Bridge) upgradeAnyway(w http.ResponseWriter, r *http.Request, l *life, 
 		}
 	}()
 	if wait {
-		ref = c.await(deadline)
+		asked := ref.Err
+		if ref = c.await(deadline); ref != nil { // a cookie that was not recognised is the likelier cause
+			ref.Err = fmt.Errorf("%w; of the request: %v", ref.Err, asked)
+		}
 	} else {
 		c.turnAway(ref)
 	}

@@ -12,6 +12,21 @@
 //     other WebSocket library, for server-sent events or a plain handler; see
 //     [FromContext].
 //
+//	b, err := bridge.New(auth, nil)
+//	http.Handle("/ws", b.Handler(func(c *bridge.Conn) {
+//		for {
+//			kind, message, err := c.ReadMessage()
+//			if err != nil {
+//				return
+//			}
+//			_ = c.WriteMessage(kind, message) // to c.Identity().User
+//		}
+//	}))
+//
+// Beside these, [Bridge.ForwardAuth] and [Bridge.CentrifugoConnect] answer
+// proxies, [Bridge.Open] gives a [Link] to adapters for other dialects, and
+// [Bridge.Revoke] ends connections by hand, on all nodes.
+//
 // The package knows neither Redis nor JWT: packages cookie and jwtmode make
 // authenticators, and anything else that can vouch for somebody may be one.
 //

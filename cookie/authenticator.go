@@ -191,7 +191,7 @@ func (a *Authenticator) identity(key string, r *stores.Record) (*bridge.Identity
 	session, err := a.stack.Keyspace.Decode(*r, time.Now())
 	var user string
 	if err == nil {
-		if user, err = a.stack.FindUser(session, a.stack.User); errors.Is(err, stores.ErrNoUser) {
+		if user, err = a.stack.FindUser(session, a.stack.User); errors.Is(err, stores.ErrNoUser) && len(r.Value) <= maxExplained {
 			err = &nobodyError{err, session.Values}
 		}
 	}

@@ -27,6 +27,11 @@ func (e *advised) Unwrap() error { return e.err }
 
 func advise(err error, advice string) error { return &advised{err, advice} }
 
+// maxExplained bounds the sessions, in bytes, that are searched for a user after
+// none was found at the path: visitors who are not logged in come often, and
+// must not cost much.
+const maxExplained = 8 << 10
+
 // nobodyError says that nobody is logged in to a session.
 type nobodyError struct {
 	err     error
