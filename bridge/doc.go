@@ -7,21 +7,23 @@
 //
 //   - [Bridge.Handler] serves gorilla/websocket connections that carry their
 //     identity,
+//
 //   - [Bridge.Upgrade] does the same inside a handler of one's own,
+//
 //   - [Bridge.Middleware] puts the identity into the request's context for any
 //     other WebSocket library, for server-sent events or a plain handler; see
 //     [FromContext].
 //
-//	b, err := bridge.New(auth, nil)
-//	http.Handle("/ws", b.Handler(func(c *bridge.Conn) {
-//		for {
-//			kind, message, err := c.ReadMessage()
-//			if err != nil {
-//				return
-//			}
-//			_ = c.WriteMessage(kind, message) // to c.Identity().User
-//		}
-//	}))
+//     b, err := bridge.New(auth, nil)
+//     http.Handle("/ws", b.Handler(func(c *bridge.Conn) {
+//     for {
+//     kind, message, err := c.ReadMessage()
+//     if err != nil {
+//     return
+//     }
+//     _ = c.WriteMessage(kind, message) // to c.Identity().User
+//     }
+//     }))
 //
 // Beside these, [Bridge.ForwardAuth] and [Bridge.CentrifugoConnect] answer
 // proxies, [Bridge.Open] gives a [Link] to adapters for other dialects, and
