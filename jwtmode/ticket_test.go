@@ -587,6 +587,9 @@ func FuzzReference(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, reference string) {
+		if len(reference) > 1024 {
+			t.Skip("the token may be too long to be read, and is then nobody's ticket")
+		}
 		tickets := must(jwtmode.NewTickets(i, once(), nil))
 		with := jwt.MapClaims{}
 		for name, v := range c {
