@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -233,6 +234,22 @@ func (v jsonValues) at(path ...string) (raw jsonValues, ok bool) {
 	return raw, true
 }
 
+// find is at for a dotted path.
+func (v jsonValues) find(path string) (raw jsonValues, ok bool) {
+	if strings.IndexByte(path, '\\') >= 0 {
+		return v.at(SplitPath(path)...)
+	}
+	raw = v
+	for more := path != ""; more; {
+		var name string
+		name, path, more = strings.Cut(path, ".")
+		if raw, ok = raw.child(name); !ok {
+			return nil, false
+		}
+	}
+	return raw, true
+}
+
 func (v jsonValues) child(name string) (raw jsonValues, ok bool) {
 	switch v[0] {
 	case '{':
@@ -290,7 +307,7 @@ func element(list []byte, name string) (value []byte, ok bool) {
 }
 
 func (v jsonValues) Lookup(path string) (any, bool) {
-	raw, ok := v.at(SplitPath(path)...)
+	raw, ok := v.find(path)
 	if !ok {
 		return nil, false
 	}

@@ -106,10 +106,12 @@ func nodeAddr(c *redis.Client, err error) (string, error) {
 
 // Fetch implements [Store], with GETRANGE or HGETALL, and PTTL, in a pipeline.
 //
-// While pipelines are under way, further lookups wait for one of them to
+// While a pipeline is under way to a node, further lookups wait for it to
 // return and then share the next: many callers at once cost little more than
-// one. A client's hooks see such a pipeline with a context of the store's, not
-// of a caller's.
+// one. If it takes more than 5 ms, a second is begun beside it. A lookup that
+// waits notices up to 5 ms late that its context was cancelled. A client's
+// hooks see a pipeline that is shared with a context of the store's, not of a
+// caller's.
 //
 // A string over 64 KiB takes a second round trip, of its own, so that it does
 // not hold up others; of one that is longer than [MaxValue], no more than that

@@ -15,9 +15,9 @@ const (
 	maxPipelines = 2
 	maxBatch     = 128
 
-	// patience is how long a lookup takes until more is done for it: another
-	// pipeline is begun beside the one that seems to hang, and the caller's
-	// context is listened to. Nearly all are answered before, for less.
+	// patience is how long a lookup waits until more is done for it: a second
+	// pipeline is begun, as the first may hang, and the caller's context is
+	// listened to. Nearly all are answered before, which is cheaper.
 	patience = 5 * time.Millisecond
 
 	// firstRead is how much of a value is read together with others', and
@@ -43,6 +43,7 @@ type lookup struct {
 type lane struct {
 	busy    int // pipelines
 	waiting []*lookup
+	crowded bool // the last pipeline was for several lookups
 }
 
 // lanes are those of each node.
@@ -51,21 +52,25 @@ type lanes struct {
 	m  map[string]*lane
 }
 
-// enter has a lookup wait on a node's lane. If the lane is free, that is what
-// the lookup takes, and the caller has it served.
-func (ls *lanes) enter(node string, l *lookup) (ln *lane, free bool) {
+// enter has a lookup of these keys wait on a node's lane. If the lane is free,
+// the place on it is taken: for the caller itself if there is no lookup, else
+// for whom the caller is to have serve it.
+func (ls *lanes) enter(ctx context.Context, node string, keys []Key) (ln *lane, l *lookup, free bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ln = ls.m[node]
 	if ln == nil {
 		ln = ls.newLane(node)
 	}
-	ln.waiting = append(ln.waiting, l)
-	if ln.busy > 0 {
-		return ln, false
+	if free = ln.busy == 0; free {
+		ln.busy++
+		if !ln.crowded {
+			return ln, nil, true
+		}
 	}
-	ln.busy++
-	return ln, true
+	l = &lookup{ctx: ctx, keys: keys, done: make(chan struct{})}
+	ln.waiting = append(ln.waiting, l)
+	return ln, l, free
 }
 
 // newLane remembers a node, and forgets others if there are many. The caller
@@ -98,6 +103,18 @@ func (ls *lanes) widen(ln *lane) bool {
 	return true
 }
 
+// leave gives a place on a lane back, unless somebody waits for it: then it
+// reports true, and the caller has the lane served.
+func (ls *lanes) leave(ln *lane) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if len(ln.waiting) > 0 {
+		return true
+	}
+	ln.busy--
+	return false
+}
+
 // next returns the lookups that are to share a pipeline. If there are none, it
 // gives the place on the lane back.
 func (ls *lanes) next(ln *lane) []*lookup {
@@ -119,6 +136,8 @@ func (ls *lanes) next(ln *lane) []*lookup {
 	ln.waiting = nil
 	if len(batch) == 0 {
 		ln.busy--
+	} else {
+		ln.crowded = len(batch) > 1
 	}
 	return batch
 }
@@ -130,26 +149,40 @@ func (s *Redis) shared(ctx context.Context, node string, keys []Key) ([]Record, 
 		return nil, err
 	}
 	began := time.Now()
-	l := &lookup{ctx: ctx, keys: keys, done: make(chan struct{})}
-	ln, free := s.lanes.enter(node, l)
-	if free {
-		go s.serve(ln)
+	var answers []answer
+	var err error
+	if ln, l, free := s.lanes.enter(ctx, node, keys); l == nil {
+		answers, err = s.first(ctx, ln, keys)
+	} else {
+		if free {
+			go s.serve(ln)
+		}
+		answers, err = s.wait(ctx, ln, l)
 	}
-	if err := s.wait(ctx, ln, l); err != nil {
-		return nil, err
-	}
-	records, err := recordsOf(l.answers, l.err)
-	if err != nil || !slices.ContainsFunc(l.answers, func(a answer) bool { return a.cut }) {
+	records, err := recordsOf(answers, err)
+	if err != nil || !slices.ContainsFunc(answers, func(a answer) bool { return a.cut }) {
 		return records, err
 	}
 	ctx, cancel := context.WithDeadline(ctx, began.Add(s.timeout))
 	defer cancel()
-	return s.readLarge(ctx, keys, l.answers, records)
+	return s.readLarge(ctx, keys, answers, records)
 }
 
-// wait returns when a lookup is answered, or else an error: when the store's
-// timeout or ctx ends.
-func (s *Redis) wait(ctx context.Context, ln *lane, l *lookup) error {
+// first sends a pipeline at once, and has others go on with its place.
+func (s *Redis) first(ctx context.Context, ln *lane, keys []Key) ([]answer, error) {
+	defer func() {
+		if s.lanes.leave(ln) {
+			go s.serve(ln)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.ask(ctx, keys, firstRead)
+}
+
+// wait returns what a pipeline brings that somebody else sends, or an error
+// when the store's timeout or ctx ends before.
+func (s *Redis) wait(ctx context.Context, ln *lane, l *lookup) ([]answer, error) {
 	short := min(patience, s.timeout)
 	if end, ok := ctx.Deadline(); ok {
 		short = min(short, time.Until(end))
@@ -158,15 +191,15 @@ func (s *Redis) wait(ctx context.Context, ln *lane, l *lookup) error {
 	defer timer.Stop()
 	select {
 	case <-l.done:
-		return nil
+		return l.answers, l.err
 	case <-timer.C:
+		return s.waitLonger(ctx, ln, l, s.timeout-short)
 	}
-	return s.waitLonger(ctx, ln, l, s.timeout-short)
 }
 
 // waitLonger is the rest of wait. It alone asks for ctx.Done: a context may
 // have nothing to wait for until somebody wants it, and a timer from then on.
-func (s *Redis) waitLonger(ctx context.Context, ln *lane, l *lookup, rest time.Duration) error {
+func (s *Redis) waitLonger(ctx context.Context, ln *lane, l *lookup, rest time.Duration) ([]answer, error) {
 	if s.lanes.widen(ln) {
 		go s.serve(ln)
 	}
@@ -175,18 +208,18 @@ func (s *Redis) waitLonger(ctx context.Context, ln *lane, l *lookup, rest time.D
 	err := context.DeadlineExceeded
 	select {
 	case <-l.done:
-		return nil
+		return l.answers, l.err
 	case <-timer.C:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	l.left.Store(true)
-	return err
+	return nil, err
 }
 
 // serve sends pipelines for those who wait, until nobody does. It has a
-// goroutine of its own: a caller's stack, a handshake's say, would have to grow
-// for what go-redis needs, and be copied with all that is on it.
+// goroutine of its own: to lend it a caller's would hold that caller up, and a
+// handshake's stack would have to grow for what go-redis needs.
 func (s *Redis) serve(ln *lane) {
 	for batch := s.lanes.next(ln); batch != nil; batch = s.lanes.next(ln) {
 		s.send(batch)

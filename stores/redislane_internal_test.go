@@ -23,7 +23,11 @@ type gate struct {
 	held      atomic.Int64
 	pipelines atomic.Int64
 	commands  atomic.Int64
+	whose     atomic.Value // the callerKey of the last pipeline's context
 }
+
+// callerKey is a context's key for a caller's name.
+type callerKey struct{}
 
 func (g *gate) DialHook(next redis.DialHook) redis.DialHook          { return next }
 func (g *gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
@@ -35,6 +39,8 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 		}
 		g.pipelines.Add(1)
 		g.commands.Add(int64(len(cmds)))
+		caller, _ := ctx.Value(callerKey{}).(string)
+		g.whose.Store(caller)
 		g.held.Add(1)
 		<-g.open
 		return next(ctx, cmds)
@@ -59,9 +65,13 @@ func newGated(t *testing.T, url string, timeout time.Duration) (*Redis, *gate, *
 		t.Fatal(err)
 	}
 	var first sync.WaitGroup
+	began := time.Now()
 	for i := range maxPipelines {
 		first.Go(func() { _, _ = s.Fetch(t.Context(), Key{ID: "first"}) })
 		poll(t, "a pipeline under way", func() bool { return g.held.Load() == int64(i+1) })
+	}
+	if took := time.Since(began); took > timeout/2 {
+		t.Fatalf("pipelines beside one that hangs began after %v, not in about %v", took, patience)
 	}
 	return s, g, &first
 }
@@ -173,6 +183,48 @@ func TestLookupsShareAPipeline(t *testing.T) {
 		}
 	})
 	goleak.VerifyNone(t, leak) // a store has no Close
+}
+
+// A pipeline that is one caller's has the values of its context, a trace say,
+// whoever sends it; one that is shared has nobody's.
+func TestPipelineHasItsCallersContext(t *testing.T) {
+	s, g, first := newGated(t, partstest.Redis(t).URL, laneTimeout)
+	as := func(name string) context.Context { return context.WithValue(t.Context(), callerKey{}, name) }
+	var crowd sync.WaitGroup
+	const callers = 5
+	for range callers {
+		crowd.Go(func() {
+			if _, err := s.Fetch(as("one of many"), Key{ID: "x"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	poll(t, "all callers", func() bool { return s.waiters() == callers })
+	close(g.open)
+	crowd.Wait()
+	first.Wait()
+	poll(t, "the lane", func() bool { return s.pipelines() == 0 })
+	if got := g.whose.Load(); got != "" {
+		t.Errorf("the pipeline of all has the context of %q", got)
+	}
+	for _, c := range []struct {
+		caller  string
+		crowded bool // what the lane was like before
+	}{
+		{"alone after a crowd", true},
+		{"alone", false},
+	} {
+		if got := s.lanes.m[""].crowded; got != c.crowded {
+			t.Fatalf("%s: the lane is crowded: %v, want %v", c.caller, got, c.crowded)
+		}
+		if _, err := s.Fetch(as(c.caller), Key{ID: "x"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := g.whose.Load(); got != c.caller {
+			t.Errorf("the pipeline has the context of %q, want %q", got, c.caller)
+		}
+		poll(t, "the lane", func() bool { return s.pipelines() == 0 })
+	}
 }
 
 // A caller that leaves is not asked for, and the others get what they want.
