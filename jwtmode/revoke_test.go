@@ -114,20 +114,20 @@ func TestRevocationReachesAllNodes(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name        string
-		revoke      func(user, jti string) error
+		revoke      func(t *testing.T, user, jti string) error
 		otherTokens bool // of the user are revoked, too
 	}{
-		{"a token", func(_, jti string) error {
+		{"a token", func(t *testing.T, _, jti string) error {
 			return r.RevokeToken(t.Context(), jti, time.Now().Add(time.Hour))
 		}, false},
-		{"a token of unknown end", func(_, jti string) error { return r.RevokeToken(t.Context(), jti, time.Time{}) }, false},
-		{"a user", func(user, _ string) error { return r.RevokeUser(t.Context(), user) }, true},
-		{"a user, by PHP", func(user, _ string) error {
+		{"a token of unknown end", func(t *testing.T, _, jti string) error { return r.RevokeToken(t.Context(), jti, time.Time{}) }, false},
+		{"a user", func(t *testing.T, user, _ string) error { return r.RevokeUser(t.Context(), user) }, true},
+		{"a user, by PHP", func(t *testing.T, user, _ string) error {
 			return runDocumented(t, "$redis->setex(", user, func(line string) *exec.Cmd {
 				return phpCommand(t, server, line)
 			})
 		}, true},
-		{"a user, by Node", func(user, _ string) error {
+		{"a user, by Node", func(t *testing.T, user, _ string) error {
 			return runDocumented(t, "redis.set(", user, func(line string) *exec.Cmd {
 				return nodeCommand(t, server, line)
 			})
@@ -142,7 +142,7 @@ func TestRevocationReachesAllNodes(t *testing.T) {
 				second = append(second, connect(t, url, other))
 				alive = append(alive, connect(t, url, strangers))
 			}
-			if err := tt.revoke(user, user+"/1"); err != nil {
+			if err := tt.revoke(t, user, user+"/1"); err != nil {
 				t.Fatal(err)
 			}
 			for i, ws := range ended {
