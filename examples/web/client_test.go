@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"context"
-	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -21,12 +20,12 @@ import (
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
 )
 
-// node returns Node's path, with the client's packages in place.
-func node(t *testing.T) string {
+// node returns Node's path, with a package's file in place.
+func node(t *testing.T, file string) string {
 	t.Helper()
 	path, err := exec.LookPath("node")
 	if err == nil {
-		_, err = os.Stat(filepath.Join("node_modules", "ws"))
+		_, err = os.Stat(file)
 	}
 	if err != nil {
 		const get = "install Node.js 20 or later, then run: npm ci --prefix examples/web"
@@ -51,7 +50,7 @@ func execute(t *testing.T, name string, env []string, args ...string) {
 }
 
 func TestClientInNode(t *testing.T) {
-	path := node(t)
+	path := node(t, filepath.Join("node_modules", "ws", "package.json"))
 	execute(t, path, []string{"BRIDGE_URL=" + newService(t)}, "--test", filepath.Join("testdata", "client.test.js"))
 }
 
@@ -82,11 +81,8 @@ func TestClientInChromium(t *testing.T) {
 
 // The declarations must be what a program in TypeScript needs, and no more.
 func TestTypes(t *testing.T) {
-	path := node(t)
 	compiler := filepath.Join("node_modules", "typescript", "bin", "tsc")
-	if _, err := os.Stat(compiler); errors.Is(err, os.ErrNotExist) {
-		t.Skip("run: npm ci --prefix examples/web")
-	}
+	path := node(t, compiler)
 	execute(t, path, nil, compiler, "--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,dom",
 		"--module", "nodenext", "--types", "", filepath.Join("testdata", "types.test.ts"))
 }
