@@ -63,6 +63,10 @@ var remedies = []struct{ answer, try string }{
 	{"MOVED", "this is a node of a cluster: make the client with redis.NewClusterClient"},
 }
 
+// advised returns what to log of an error of a client's: its words and what to
+// try.
+func advised(err error) string { return withoutArguments(err).Error() + remedy(err) }
+
 // remedy returns what to try after an error of a client's, with a semicolon
 // before it; "" if nothing better is known than what the error says.
 func remedy(err error) string {

@@ -34,15 +34,28 @@ func (w *watch) node(ctx context.Context, client *redis.Client) error {
 	var mode WatchMode
 	var told bool
 	first := true
+	missing := func(log *slog.Logger, err error) { // once, until changes are reported
+		if told {
+			return
+		}
+		told = true
+		reason := err.Error()
+		if first || answered(err) { // what has been watched needs no other address
+			reason = advised(err)
+		}
+		log.Warn("changes of sessions may be missed", slog.String("reason", reason))
+	}
 	var moves settling
 	for {
+		log := w.opts.Logger.With(slog.String("node", opts.Addr))
 		if mode == "" {
 			var err error
-			if mode, err = w.chooseMode(ctx, opts); err != nil || mode == "" {
+			mode, err = w.chooseMode(ctx, opts, func(err error) { missing(log, err) })
+			if err != nil || mode == "" {
 				return err
 			}
 		}
-		log := w.opts.Logger.With(slog.String("node", opts.Addr), slog.String("mode", string(mode)))
+		log = log.With(slog.String("mode", string(mode)))
 		err := w.follow(ctx, client, mode, &polls, &moves, func() {
 			if first {
 				log.Info("watching sessions")
@@ -56,10 +69,7 @@ func (w *watch) node(ctx context.Context, client *redis.Client) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !told {
-			log.Warn("changes of sessions may be missed", slog.String("reason", err.Error()))
-			told = true
-		}
+		missing(log, err)
 		if answered(err) && !transient(err) {
 			mode = "" // it is not allowed any more, or not on this server
 		}
@@ -73,8 +83,9 @@ func (w *watch) node(ctx context.Context, client *redis.Client) error {
 }
 
 // chooseMode finds out what the node allows. While the node cannot be reached
-// it keeps trying: what it allows is not known.
-func (w *watch) chooseMode(ctx context.Context, opts redis.Options) (WatchMode, error) {
+// it keeps trying, and tells away why each time: what the node allows is not
+// known. The mode is empty without an error if ctx has ended.
+func (w *watch) chooseMode(ctx context.Context, opts redis.Options, away func(error)) (WatchMode, error) {
 	switch w.opts.Mode {
 	case WatchAuto:
 	case WatchSweep:
@@ -86,12 +97,13 @@ func (w *watch) chooseMode(ctx context.Context, opts redis.Options) (WatchMode, 
 	defer c.Close()
 	for retry := minWatchRetry; ; retry = min(2*retry, maxWatchRetry) {
 		mode, err := w.probe(ctx, c)
-		if err == nil {
-			if mode == WatchSweep {
-				return "", fmt.Errorf("%w: neither CLIENT TRACKING nor keyspace events are allowed, with the channels that they report in", ErrNotWatchable)
-			}
-			return mode, nil
+		if err == nil || errors.Is(err, ErrNotWatchable) {
+			return mode, err
 		}
+		if ctx.Err() != nil {
+			return "", nil
+		}
+		away(err)
 		w.handler.Lost(err)
 		select {
 		case <-ctx.Done():
@@ -99,45 +111,6 @@ func (w *watch) chooseMode(ctx context.Context, opts redis.Options) (WatchMode, 
 		case <-time.After(retry):
 		}
 	}
-}
-
-// probe returns the best mode that the server allows, or an error if it could
-// not be asked. That the channels may be subscribed to is a right of its own.
-func (w *watch) probe(ctx context.Context, c *redis.Client) (WatchMode, error) {
-	refused := func(err error) bool { return answered(err) && !transient(err) }
-	conn := c.Conn()
-	defer conn.Close() // a subscription ends with the connection
-	err := track(ctx, conn, []string{"\x00none"})
-	if err == nil {
-		if err = conn.Do(ctx, "SUBSCRIBE", invalidations).Err(); err == nil {
-			return WatchTracking, nil
-		}
-	}
-	if !refused(err) {
-		return "", err
-	}
-	flags, err := conn.Do(ctx, "CONFIG", "GET", "notify-keyspace-events").Slice()
-	if err != nil && !refused(err) {
-		return "", err
-	}
-	if len(flags) < 2 {
-		return WatchSweep, nil
-	}
-	s, _ := flags[1].(string)
-	if !strings.Contains(s, "K") || !strings.Contains(s, "A") && !(strings.Contains(s, "g") && strings.Contains(s, "$") && strings.Contains(s, "x")) {
-		return WatchSweep, nil
-	}
-	args := []any{"PSUBSCRIBE"}
-	for _, p := range w.patterns(c.Options().DB) {
-		args = append(args, p)
-	}
-	if err := conn.Do(ctx, args...).Err(); err != nil {
-		if refused(err) {
-			return WatchSweep, nil
-		}
-		return "", err
-	}
-	return WatchKeyEvents, nil
 }
 
 // follow holds one connection and reports what it says, until it is lost or the
