@@ -27,7 +27,10 @@ type Feed struct {
 
 // Follower is told of changes. Its methods may be called concurrently and do
 // not block.
-type Follower interface {
+//
+// It is an alias, so that a store need not import this package to be followed:
+// an interface of its own with the same methods is the same type.
+type Follower = interface {
 	// Changed: these keys may have changed, or be gone.
 	Changed(keys []string)
 

@@ -26,12 +26,7 @@ type RevocationStore interface {
 	Revoked(ctx context.Context, keys ...string) (map[string]string, error)
 
 	// Follow reports changes of entries, as [bridge.Feed] asks for.
-	Follow(ctx context.Context, prefixes []string, f interface {
-		Changed(keys []string)
-		Alive(until time.Time)
-		Lost(reason error)
-		Restored(mode string)
-	}) error
+	Follow(ctx context.Context, prefixes []string, f bridge.Follower) error
 }
 
 // RevocationOptions configure [Revocations]. A nil *RevocationOptions is safe.
@@ -169,8 +164,6 @@ func (r *Revocations) feeds() []bridge.Feed {
 		Name:     r.source,
 		Store:    r.store.Name(),
 		Prefixes: []string{r.opts.Prefix},
-		Follow: func(ctx context.Context, prefixes []string, f bridge.Follower) error {
-			return r.store.Follow(ctx, prefixes, f)
-		},
+		Follow:   r.store.Follow,
 	}}
 }

@@ -44,13 +44,8 @@ func (s *Redis) Revoked(ctx context.Context, keys ...string) (map[string]string,
 	return found, nil
 }
 
-// Follow is [Redis.Watch] for packages that take an interface and don't import
-// this one.
-func (s *Redis) Follow(ctx context.Context, prefixes []string, h interface {
-	Changed(keys []string)
-	Alive(until time.Time)
-	Lost(reason error)
-	Restored(mode string)
-}) error {
+// Follow is [Redis.Watch] under the name that a store of revocations has it by:
+// see jwtmode.RevocationStore.
+func (s *Redis) Follow(ctx context.Context, prefixes []string, h WatchHandler) error {
 	return s.Watch(ctx, prefixes, h)
 }

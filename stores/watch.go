@@ -52,7 +52,10 @@ type WatchOptions struct {
 // WatchHandler is told what happens to the watched keys. The methods are called
 // one after the other for each Redis node, but concurrently for several nodes,
 // and must not block for long.
-type WatchHandler interface {
+//
+// It is an alias, so that this package and bridge need not import each other:
+// bridge.Follower, which has the same methods, is the same type.
+type WatchHandler = interface {
 	// Changed: these keys may have changed, or be gone: read them again.
 	Changed(keys []string)
 
