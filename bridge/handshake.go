@@ -32,10 +32,10 @@ type Handshake struct {
 // The strings are the client's own and not checked in any way, other than
 // that the frame was short and valid JSON.
 type Message struct {
-	Kind      MessageKind
-	SessionID string
-	Stack     string // the stack that SessionID is said to belong to, or ""
-	Token     string
+	Kind      MessageKind // which of SessionID and Token it carries
+	SessionID string      // of a MessageRedisKey
+	Stack     string      // the stack that SessionID is said to belong to, or ""
+	Token     string      // of a MessageToken
 
 	// Malformed: a member was absent, or not what the form above says it is.
 	Malformed bool

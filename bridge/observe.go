@@ -17,6 +17,7 @@ import (
 // Request and Err may name users and pages: they are for spans and logs, not
 // for a metric's labels.
 type Event struct {
+	// Kind is what happened, and says which of the others are set.
 	Kind EventKind
 
 	// Via is who vouched, as in [Identity.Via]; "" if nobody did.

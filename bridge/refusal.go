@@ -104,7 +104,7 @@ func (r *rejection) Is(target error) bool { return target == ErrRejected }
 // the client is told, apart from what is logged. It wraps the authenticator's
 // error.
 type Refusal struct {
-	Code    Code
+	Code    Code   // for the client; the HTTP status and the close code follow from it
 	Message string // for the client
 	Err     error  // for the log
 }
@@ -191,7 +191,7 @@ func (r *Refusal) event() []byte {
 // EndError is why a connection that was authenticated ended. It is the cause
 // of [Conn.Context], and what reading and writing return from then on.
 type EndError struct {
-	Code Code
+	Code Code  // what the client is told
 	Err  error // the reason in full, for the log; may be nil
 }
 

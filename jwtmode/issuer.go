@@ -64,7 +64,7 @@ type IssuerOptions struct {
 
 // Token is a token of an [Issuer].
 type Token struct {
-	Text    string
+	Text    string    // what the client presents: a secret
 	ID      string    // its jti
 	Expires time.Time // its exp
 }

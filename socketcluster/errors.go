@@ -23,7 +23,10 @@ const (
 // Error is an error that a client may see as it is. Its name becomes the name
 // of the error that the client's call fails with.
 type Error struct {
-	Name    string `json:"name"`
+	// Name tells kinds of errors apart: "AuthError", say.
+	Name string `json:"name"`
+
+	// Message is the text, for people.
 	Message string `json:"message"`
 }
 

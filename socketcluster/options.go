@@ -112,8 +112,8 @@ type Options struct {
 
 // Request is what [Options.Authorize] is asked about.
 type Request struct {
-	Conn     *Conn
-	Action   Action
+	Conn     *Conn            // the client's
+	Action   Action           // what it wants to do
 	Channel  string           // as the client has written it, at most 512 bytes
 	Data     json.RawMessage  // what is published, or came with the subscription; nil for nothing
 	Identity *bridge.Identity // who asks, with the session or the token's claims; nil for nobody

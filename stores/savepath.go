@@ -16,7 +16,7 @@ import (
 type SavePathServer struct {
 	Network string // "tcp" or "unix"
 	Addr    string // host and port, or the socket's path
-	TLS     bool
+	TLS     bool   // for tls://, ssl:// and rediss://
 
 	Weight      int           // 1 unless set
 	Database    int           // 0 unless set
