@@ -1,33 +1,26 @@
 package bridge
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"time"
 )
 
-// cache holds identities, the latest used in front.
+// cache is the entries whose identities may be used again, in the order of
+// their use.
 type cache struct {
-	list list.List // of *entry
-	size int64
+	newest, oldest *entry
+	size           int64
 }
 
-// cached is an identity in the cache.
-type cached struct {
-	identity *Identity
-	epoch    uint32    // of the source when it was read
-	good     time.Time // until when it may be used; zero for no end
-	place    *list.Element
-	cost     int64
-}
-
-// flight is a reading that several handshakes wait for.
+// flight is a reading that several handshakes wait for. One of them performs
+// it, or a worker that looks at the session again.
 type flight struct {
-	done   chan struct{}
-	cancel context.CancelFunc
-	dirty  bool // the session changed meanwhile
-	given  bool // it was given up
+	done   chan struct{}      // nil as long as nobody waits
+	cancel context.CancelFunc // of a worker's; else nil
+	epoch  uint32             // of the source when it began
+	void   bool               // what it brings does not count
+	given  bool               // it was given up
 	id     *Identity
 	err    error
 }
@@ -63,15 +56,21 @@ func (x *index) lookup(n *Binding) *Identity {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.entries[n.Key]
-	if e == nil || e.cached == nil || e.cached.epoch != e.source.epoch {
+	if e == nil || e.cached == nil {
 		return nil
 	}
 	now := time.Now()
-	if !e.source.coherent(now) || !e.cached.good.IsZero() && !now.Before(e.cached.good) {
+	if !e.source.coherent(now) || !x.usable(e, now) {
 		return nil
 	}
-	x.cache.list.MoveToFront(e.cached.place)
-	return e.cached.identity
+	x.cache.use(e)
+	return e.cached
+}
+
+// usable reports whether what an entry has cached may be used, as long as its
+// source is coherent. The caller holds x.mu.
+func (x *index) usable(e *entry, now time.Time) bool {
+	return e.epoch == e.source.epoch && !e.cached.expired(now) && (e.good == 0 || now.Sub(x.b.began) < e.good)
 }
 
 // readThrough reads a session, or waits for somebody who does. It is a
@@ -87,23 +86,28 @@ func (x *index) readThrough(ctx context.Context, n *Binding) (*Identity, error) 
 			return x.fetch(ctx, n.Key, n.Reload)
 		}
 		e := x.entry(n)
-		if c := e.cached; c != nil && c.epoch == e.source.epoch && (c.good.IsZero() || now.Before(c.good)) {
+		if id := e.cached; id != nil && x.usable(e, now) {
 			x.mu.Unlock()
-			return c.identity, nil // somebody was faster
+			return id, nil // somebody was faster
 		}
 		f := e.flight
 		if f == nil {
-			var fly func()
-			f, fly = x.flight(ctx, e, n.Reload)
-			go fly()
-		}
-		x.mu.Unlock()
-		select {
-		case <-f.done:
-			if !f.dirty {
-				return f.id, f.err
+			f = e.takeOff()
+			x.mu.Unlock()
+			x.fly(ctx, e, f, n.Reload)
+		} else {
+			done := f.wait()
+			x.mu.Unlock()
+			select {
+			case <-done:
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
 			}
-		case <-ctx.Done():
+		}
+		switch {
+		case !f.void:
+			return f.id, f.err
+		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -116,38 +120,66 @@ func (x *index) readThrough(ctx context.Context, n *Binding) (*Identity, error) 
 func (x *index) reread(e *entry) *flight {
 	x.drop(e)
 	if e.flight != nil {
-		e.flight.dirty = true
+		e.flight.void = true
 	}
-	f, fly := x.flight(x.b.ctx, e, e.reload)
+	ctx, cancel := context.WithTimeout(x.b.ctx, reloadTimeout)
+	defer cancel()
+	f := e.takeOff()
+	f.cancel = cancel
 	x.mu.Unlock()
-	fly()
+	x.fly(ctx, e, f, e.reload)
 	x.mu.Lock()
 	return f
 }
 
-// flight returns a reading that others can wait for, and what performs it. It
-// does not end with ctx, because of those others. The caller holds x.mu.
-func (x *index) flight(ctx context.Context, e *entry, reload reloader) (f *flight, fly func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f = &flight{done: make(chan struct{}), cancel: cancel}
+// takeOff begins a reading of a session. The caller holds index.mu.
+func (e *entry) takeOff() *flight {
+	f := &flight{epoch: e.source.currentEpoch()}
 	e.flight = f
-	epoch := e.source.currentEpoch()
-	return f, func() {
-		defer close(f.done)
-		f.id, f.err = x.fetch(ctx, e.key, reload)
-		cancel()
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		f.dirty = f.dirty || epoch != e.source.currentEpoch()
-		if e.flight != f {
-			return
-		}
-		e.flight = nil
-		if !f.dirty && f.err == nil && e.source.coherent(time.Now()) {
-			x.keep(e, f.id)
-		}
-		x.tidy(e)
+	return f
+}
+
+// wait returns what is closed when the reading is over. The caller holds
+// index.mu.
+func (f *flight) wait() <-chan struct{} {
+	if f.done == nil {
+		f.done = make(chan struct{})
 	}
+	return f.done
+}
+
+// abandon gives the reading up. The caller holds index.mu.
+func (f *flight) abandon() {
+	f.given = true
+	if f.cancel != nil {
+		f.cancel()
+	}
+}
+
+// fly performs a reading. It ends with ctx, and is void then: others who wait
+// for it read for themselves.
+func (x *index) fly(ctx context.Context, e *entry, f *flight, reload reloader) {
+	defer x.land(ctx, e, f)
+	f.err = errPanicked
+	f.id, f.err = x.fetch(ctx, e.key, reload)
+}
+
+// land is the end of a reading.
+func (x *index) land(ctx context.Context, e *entry, f *flight) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	f.void = f.void || f.epoch != e.source.currentEpoch() || f.err != nil && ctx.Err() != nil
+	if f.done != nil {
+		close(f.done)
+	}
+	if e.flight != f {
+		return
+	}
+	e.flight = nil
+	if !f.void && f.err == nil && e.source.coherent(time.Now()) {
+		x.keep(e, f.id)
+	}
+	x.tidy(e)
 }
 
 // fetch reads a session from its store. The identity names the session that
@@ -156,9 +188,7 @@ func (x *index) fetch(ctx context.Context, key string, reload reloader) (*Identi
 	if x.b.opts.Observe != nil {
 		return x.fetchObserved(ctx, key, reload)
 	}
-	bounded := newDeadline(ctx, reloadTimeout)
-	defer bounded.cancel()
-	id, err := authenticate(bounded, reload, nil)
+	id, err := authenticate(ctx, reload, nil)
 	if err == nil && id.Key != key {
 		id = id.named(key)
 	}
@@ -176,8 +206,6 @@ func (id *Identity) named(key string) *Identity {
 //
 //go:noinline
 func (x *index) fetchObserved(ctx context.Context, key string, reload reloader) (*Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
-	defer cancel()
 	began := time.Now()
 	ctx = x.b.opts.Observe(ctx, Event{Kind: EventLookupBegin})
 	id, err := authenticate(ctx, reload, nil)
@@ -192,23 +220,18 @@ func (x *index) fetchObserved(ctx context.Context, key string, reload reloader) 
 func (x *index) keep(e *entry, id *Identity) {
 	x.drop(e)
 	limit := x.b.opts.CacheBytes
-	c := &cached{identity: id, epoch: e.source.epoch, good: id.Expires,
-		cost: int64(id.Size)*decodedFactor + int64(len(e.key)) + identityOverhead}
-	if c.cost > limit/8 {
+	if cost(e.key, id) > limit/8 {
 		return // one large session is not worth many small ones
 	}
+	e.cached, e.epoch, e.good = id, e.source.epoch, 0
 	if sweep := x.sweepOf(e); sweep > 0 {
 		// Connections are looked at again after this time for the sake of
 		// changes that no store reports; so is this.
-		if end := time.Now().Add(sweep); c.good.IsZero() || end.Before(c.good) {
-			c.good = end
-		}
+		e.good = x.b.clock() + sweep
 	}
-	e.cached = c
-	c.place = x.cache.list.PushFront(e)
-	x.cache.size += c.cost
+	x.cache.add(e)
 	for x.cache.size > limit {
-		last := x.cache.list.Back().Value.(*entry)
+		last := x.cache.oldest
 		x.drop(last)
 		x.tidy(last)
 	}
@@ -217,8 +240,46 @@ func (x *index) keep(e *entry, id *Identity) {
 // drop takes an identity out of the cache. The caller holds x.mu.
 func (x *index) drop(e *entry) {
 	if e.cached != nil {
-		x.cache.list.Remove(e.cached.place)
-		x.cache.size -= e.cached.cost
+		x.cache.remove(e)
 		e.cached = nil
 	}
+}
+
+// cost is about how many bytes an identity takes in the cache.
+func cost(key string, id *Identity) int64 {
+	return int64(id.Size)*decodedFactor + int64(len(key)) + identityOverhead
+}
+
+// use makes an entry the newest.
+func (c *cache) use(e *entry) {
+	if c.newest != e {
+		c.remove(e)
+		c.add(e)
+	}
+}
+
+func (c *cache) add(e *entry) {
+	c.size += cost(e.key, e.cached)
+	e.newer, e.older = nil, c.newest
+	if c.newest != nil {
+		c.newest.newer = e
+	} else {
+		c.oldest = e
+	}
+	c.newest = e
+}
+
+func (c *cache) remove(e *entry) {
+	c.size -= cost(e.key, e.cached)
+	if e.newer != nil {
+		e.newer.older = e.older
+	} else {
+		c.newest = e.older
+	}
+	if e.older != nil {
+		e.older.newer = e.newer
+	} else {
+		c.oldest = e.newer
+	}
+	e.newer, e.older = nil, nil
 }

@@ -195,22 +195,31 @@ func TestSingleFlight(t *testing.T) {
 	}
 }
 
-// A handshake does not wait for a reading longer than it may, nor with the
+// A handshake does not wait for a reading longer than it may, nor shares the
 // fate of the one that began it.
 func TestImpatientHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, b := newPushed(t, bridge.Options{AuthTimeout: time.Second})
-		p.hook = func() { <-time.After(1500 * time.Millisecond) }
+		hangs := func(hangs bool) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.gate = nil
+			if hangs {
+				p.gate = make(chan struct{})
+			}
+		}
+		hangs(true)
 		start := time.Now()
 		first := make(chan *held)
 		go func() { first <- hold(b, "anns") }()
 		<-time.After(800 * time.Millisecond)
+		hangs(false)
 		second := hold(b, "anns")
 		if h := <-first; h.status != http.StatusServiceUnavailable {
 			t.Errorf("status %d of the first, want 503", h.status)
 		}
-		if d := time.Since(start); second.ctx == nil || d != 1500*time.Millisecond {
-			t.Errorf("the second ended with %d after %v, want by the reading of the first", second.status, d)
+		if d := time.Since(start); second.ctx == nil || d != time.Second {
+			t.Errorf("the second ended with %d after %v, want by a reading of its own once the first gives up", second.status, d)
 		}
 	})
 }

@@ -232,8 +232,10 @@ func (c *Conn) Close(code int, reason string) (err error) {
 	if len(reason) > closeReasonMaxLength {
 		reason, err = "", errors.New("bridge: a close reason has at most 123 bytes (RFC 6455, section 5.5)")
 	}
-	if e := (*EndError)(nil); !c.life.release(ErrClosed) && errors.As(context.Cause(c.life.ctx), &e) {
-		c.shut(e) // a handler that returns because the identity ended is no faster than the reason
+	if !c.life.release(ErrClosed) {
+		if e, ok := errors.AsType[*EndError](context.Cause(c.life.ctx)); ok {
+			c.shut(e) // a handler that returns because the identity ended is no faster than the reason
+		}
 	}
 	c.closing.Do(func() { c.shutdown(nil, code, reason) })
 	return err

@@ -432,13 +432,17 @@ func TestEverythingAtOnce(t *testing.T) {
 			continue
 		}
 		kept++
-		size += e.cached.cost
+		size += cost(e.key, e.cached)
 		if e.extras != nil {
 			aliases += len(e.extras.aliases)
 		}
 	}
-	if x.cache.size != size || x.cache.list.Len() != kept {
-		t.Errorf("the cache counts %d bytes of %d sessions, and holds %d of %d", x.cache.size, x.cache.list.Len(), size, kept)
+	listed := 0
+	for e := x.cache.newest; e != nil; e = e.older {
+		listed++
+	}
+	if x.cache.size != size || listed != kept {
+		t.Errorf("the cache counts %d bytes of %d sessions, and holds %d of %d", x.cache.size, listed, size, kept)
 	}
 	there := 0
 	for alias, entries := range x.aliases {

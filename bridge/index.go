@@ -37,12 +37,16 @@ type entry struct {
 	extras  *extras // nil if it has none
 
 	flight *flight // the reading that is under way
-	cached *cached // what has been read
 
-	checked  time.Duration // when the last check began; see Bridge.clock
+	cached       *Identity     // what has been read; nil if it may not be used again
+	newer, older *entry        // in the cache
+	good         time.Duration // until when it may be used, by Bridge.clock; 0 for no end
+	epoch        uint32        // of the source when it was read
+
 	queued   bool          // a check waits in the queue, or for its time
 	checking bool          // a worker has it
 	again    bool          // it changed while the worker had it
+	checked  time.Duration // when the last check began, by Bridge.clock
 }
 
 // extras are what few sessions have.
@@ -188,8 +192,7 @@ func (x *index) unbind(m *membership) {
 		e.members = m.next
 	}
 	if e.flight != nil && e.members == nil {
-		e.flight.given = true // nobody waits for it any more, and nobody shall
-		e.flight.cancel()
+		e.flight.abandon() // nobody waits for it any more, and nobody shall
 		e.flight = nil
 	}
 	x.tidy(e)

@@ -41,7 +41,7 @@ type life struct {
 	over    bool
 	told    bool            // shut has been called, or is about to be
 	judging bool            // the authenticator is being asked
-	revoked *targets        // meanwhile; nil for nobody; nil for nobody
+	revoked *targets        // meanwhile; nil for nobody
 	asked   time.Duration   // since when a look is awaited, by Bridge.clock; 0 if none is
 	first   *membership     // of the sessions that are bound
 	began   time.Duration   // when somebody was authenticated, by Bridge.clock
@@ -145,7 +145,10 @@ func (l *life) attach(shut func(*EndError), warn func(*Identity)) {
 	}
 	told := l.told
 	l.mu.Unlock()
-	if e := (*EndError)(nil); told && shut != nil && errors.As(context.Cause(l.ctx), &e) {
+	if !told || shut == nil {
+		return
+	}
+	if e, ok := errors.AsType[*EndError](context.Cause(l.ctx)); ok {
 		shut(e)
 	}
 }

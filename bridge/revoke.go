@@ -216,7 +216,7 @@ func (x *index) sessionKeys(session string) []string {
 		keys = append(keys, e.key)
 		x.drop(e)
 		if e.flight != nil {
-			e.flight.dirty = true
+			e.flight.void = true
 		}
 		for m := e.members; m != nil; m = m.next {
 			m.dirty = true

@@ -131,7 +131,7 @@ func (f *Feed) covers(key string) bool {
 func (x *index) changed(e *entry) {
 	x.drop(e)
 	if e.flight != nil {
-		e.flight.dirty = true
+		e.flight.void = true
 	}
 	for m := e.members; m != nil; m = m.next {
 		m.dirty = true
