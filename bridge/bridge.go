@@ -23,6 +23,7 @@ type Bridge struct {
 	traits      Traits
 	origins     []originPattern
 	guardOrigin bool
+	roomy       bool // handshakes are judged in a larger stack; see makeRoom
 	upgrader    websocket.Upgrader
 	index       *index
 	deadlines   deadlines
@@ -77,6 +78,7 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.roomy = len(sources) == 0 || o.CacheBytes < 0
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	for _, s := range sources {
 		b.followers.Go(func() { b.follow(b.ctx, s) })
@@ -152,6 +154,9 @@ func (b *Bridge) observeHandshake(r *http.Request) (ctx context.Context, end fun
 func (b *Bridge) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	if !websocket.IsWebSocketUpgrade(r) {
 		return nil, b.notAWebSocket(w, r)
+	}
+	if b.roomy {
+		makeRoom()
 	}
 	deadline := time.Now().Add(b.opts.AuthTimeout)
 	l, ref := b.admit(r, true)
