@@ -108,8 +108,8 @@ func nodeAddr(c *redis.Client, err error) (string, error) {
 //
 // While a pipeline is under way to a node, further lookups wait for it to
 // return and then share the next: many callers at once cost little more than
-// one. If it takes more than 5 ms, a second is begun beside it. A lookup that
-// waits notices up to 5 ms late that its context was cancelled. A client's
+// one. If it takes more than 5 to 10 ms, a second is begun beside it. A lookup
+// that waits notices up to 10 ms late that its context was cancelled. A client's
 // hooks see a pipeline that is shared with a context of the store's, not of a
 // caller's.
 //

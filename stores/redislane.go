@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,9 +14,10 @@ const (
 	maxPipelines = 2
 	maxBatch     = 128
 
-	// patience is how long a lookup waits until more is done for it: a second
-	// pipeline is begun, as the first may hang, and the caller's context is
-	// listened to. Nearly all are answered before, which is cheaper.
+	// patience is how long, and up to twice as long, lookups wait until more is
+	// done for them: a second pipeline is begun, as the first may hang, and
+	// their callers' contexts are listened to. Nearly all are answered before,
+	// which is cheaper.
 	patience = 5 * time.Millisecond
 
 	// firstRead is how much of a value is read together with others', and
@@ -29,21 +29,36 @@ const (
 	maxIdleLanes = 64
 )
 
-// lookup is what one caller wants of one node.
-type lookup struct {
-	ctx     context.Context // whose values a pipeline has that is its own
-	keys    []Key
+// batch is lookups that share a pipeline.
+type batch struct {
+	began   time.Time
+	lookups []lookup
+	keys    int // of all lookups
+
+	// signal is closed when the answers are there or, once late has been made,
+	// because they are late: then late is closed when they are there.
+	signal chan struct{}
+	late   chan struct{}
+
 	answers []answer
 	err     error
-	done    chan struct{} // closed when answers or err is there
-	left    atomic.Bool   // nobody waits for it any more
+}
+
+// lookup is what one caller wants of one node.
+type lookup struct {
+	ctx   context.Context // whose values a pipeline has that is its own
+	keys  []Key
+	left  bool // nobody waits for it any more
+	first int  // where its answers begin
 }
 
 // lane is what is under way to one node, and what waits meanwhile.
 type lane struct {
-	busy    int // pipelines
-	waiting []*lookup
-	crowded bool // the last pipeline was for several lookups
+	busy    int      // pipelines
+	waiting []*batch // those that are not under way yet
+	sent    []*batch // those that are, but for a lookup that its caller sends
+	crowded bool     // the last pipeline was for several lookups
+	ticking bool     // tick will be called
 }
 
 // lanes are those of each node.
@@ -52,10 +67,11 @@ type lanes struct {
 	m  map[string]*lane
 }
 
-// enter has a lookup of these keys wait on a node's lane. If the lane is free,
-// the place on it is taken: for the caller itself if there is no lookup, else
-// for whom the caller is to have serve it.
-func (ls *lanes) enter(ctx context.Context, node string, keys []Key) (ln *lane, l *lookup, free bool) {
+// enter has a lookup of these keys wait on a node's lane, as the i-th of a
+// batch. If the lane is free, the place on it is taken: for the caller itself
+// if there is no batch, else for whom the caller is to have serve it.
+func (s *Redis) enter(ctx context.Context, node string, keys []Key) (ln *lane, b *batch, i int, free bool) {
+	ls := &s.lanes
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ln = ls.m[node]
@@ -65,13 +81,25 @@ func (ls *lanes) enter(ctx context.Context, node string, keys []Key) (ln *lane, 
 	if free = ln.busy == 0; free {
 		ln.busy++
 		if !ln.crowded {
-			return ln, nil, true
+			return ln, nil, 0, true
 		}
 	}
-	l = &lookup{ctx: ctx, keys: keys, done: make(chan struct{})}
-	ln.waiting = append(ln.waiting, l)
-	return ln, l, free
+	if n := len(ln.waiting); n > 0 && ln.waiting[n-1].keys+len(keys) <= maxBatch {
+		b = ln.waiting[n-1]
+	} else {
+		b = &batch{began: time.Now(), signal: make(chan struct{})}
+		ln.waiting = append(ln.waiting, b)
+	}
+	b.keys += len(keys)
+	b.lookups = append(b.lookups, lookup{ctx: ctx, keys: keys})
+	if !ln.ticking {
+		ln.ticking = true
+		time.AfterFunc(s.patience(), func() { s.tick(ln) })
+	}
+	return ln, b, len(b.lookups) - 1, free
 }
+
+func (s *Redis) patience() time.Duration { return min(patience, s.timeout) }
 
 // newLane remembers a node, and forgets others if there are many. The caller
 // holds ls.mu.
@@ -91,16 +119,33 @@ func (ls *lanes) newLane(node string) *lane {
 	return ln
 }
 
-// widen takes one more place on a lane, if somebody waits for it and it is
-// free; the caller then has the lane served.
-func (ls *lanes) widen(ln *lane) bool {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	if ln.busy == maxPipelines || len(ln.waiting) == 0 {
-		return false
+// tick tells those who have waited long that they are to go on waiting in
+// another way, and has a second pipeline begun for those that are not under way
+// yet. It is one timer for all who wait.
+func (s *Redis) tick(ln *lane) {
+	s.lanes.mu.Lock()
+	defer s.lanes.mu.Unlock()
+	ln.ticking = false
+	now, widen := time.Now(), false
+	for i, b := range slices.Concat(ln.waiting, ln.sent) {
+		switch {
+		case now.Sub(b.began) < s.patience():
+			ln.ticking = true
+		case b.late == nil:
+			b.late = make(chan struct{})
+			close(b.signal)
+			fallthrough
+		default:
+			widen = widen || i < len(ln.waiting)
+		}
 	}
-	ln.busy++
-	return true
+	if widen && ln.busy < maxPipelines {
+		ln.busy++
+		go s.serve(ln)
+	}
+	if ln.ticking {
+		time.AfterFunc(s.patience(), func() { s.tick(ln) })
+	}
 }
 
 // leave gives a place on a lane back, unless somebody waits for it: then it
@@ -115,31 +160,47 @@ func (ls *lanes) leave(ln *lane) bool {
 	return false
 }
 
-// next returns the lookups that are to share a pipeline. If there are none, it
-// gives the place on the lane back.
-func (ls *lanes) next(ln *lane) []*lookup {
+// next returns the batch that is to be sent, without those who have left. If
+// there is none, it gives the place on the lane back.
+func (ls *lanes) next(ln *lane) *batch {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	var batch []*lookup
-	keys := 0
-	for i, l := range ln.waiting {
-		if l.left.Load() {
-			continue
+	for len(ln.waiting) > 0 {
+		b := ln.waiting[0]
+		ln.waiting = slices.Delete(ln.waiting, 0, 1)
+		b.keys = 0
+		stayed := 0
+		for i := range b.lookups {
+			l := &b.lookups[i]
+			if l.left {
+				l.keys = nil
+				continue
+			}
+			l.first = b.keys
+			b.keys += len(l.keys)
+			stayed++
 		}
-		if keys += len(l.keys); keys > maxBatch && len(batch) > 0 {
-			clear(ln.waiting[:i])
-			ln.waiting = ln.waiting[i:]
-			return batch
+		if stayed > 0 {
+			ln.crowded = stayed > 1
+			ln.sent = append(ln.sent, b)
+			return b
 		}
-		batch = append(batch, l)
 	}
-	ln.waiting = nil
-	if len(batch) == 0 {
-		ln.busy--
+	ln.busy--
+	return nil
+}
+
+// finish gives a batch's lookups their answers.
+func (ls *lanes) finish(ln *lane, b *batch, answers []answer, err error) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ln.sent = slices.DeleteFunc(ln.sent, func(other *batch) bool { return other == b })
+	b.answers, b.err = answers, err
+	if b.late != nil {
+		close(b.late)
 	} else {
-		ln.crowded = len(batch) > 1
+		close(b.signal)
 	}
-	return batch
 }
 
 // shared looks keys up that are on one node: at once if its lane is free, else
@@ -151,13 +212,13 @@ func (s *Redis) shared(ctx context.Context, node string, keys []Key) ([]Record, 
 	began := time.Now()
 	var answers []answer
 	var err error
-	if ln, l, free := s.lanes.enter(ctx, node, keys); l == nil {
+	if ln, b, i, free := s.enter(ctx, node, keys); b == nil {
 		answers, err = s.first(ctx, ln, keys)
 	} else {
 		if free {
 			go s.serve(ln)
 		}
-		answers, err = s.wait(ctx, ln, l)
+		answers, err = s.wait(ctx, b, i, began)
 	}
 	records, err := recordsOf(answers, err)
 	if err != nil || !slices.ContainsFunc(answers, func(a answer) bool { return a.cut }) {
@@ -175,77 +236,91 @@ func (s *Redis) first(ctx context.Context, ln *lane, keys []Key) ([]answer, erro
 			go s.serve(ln)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	end := time.Now().Add(s.timeout)
+	if earlier, ok := ctx.Deadline(); ok && earlier.Before(end) {
+		end = earlier
+	}
+	if s.direct {
+		ctx = context.WithoutCancel(ctx) // the client obeys the deadline alone, once it reads
+	}
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	return s.ask(ctx, keys, firstRead)
 }
 
 // wait returns what a pipeline brings that somebody else sends, or an error
 // when the store's timeout or ctx ends before.
-func (s *Redis) wait(ctx context.Context, ln *lane, l *lookup) ([]answer, error) {
-	short := min(patience, s.timeout)
-	if end, ok := ctx.Deadline(); ok {
-		short = min(short, time.Until(end))
+func (s *Redis) wait(ctx context.Context, b *batch, i int, began time.Time) ([]answer, error) {
+	if end, ok := ctx.Deadline(); !ok || end.Sub(began) > 2*s.patience() {
+		<-b.signal
+		if b.late == nil {
+			return b.result(i)
+		}
 	}
-	timer := time.NewTimer(short)
-	defer timer.Stop()
-	select {
-	case <-l.done:
-		return l.answers, l.err
-	case <-timer.C:
-		return s.waitLonger(ctx, ln, l, s.timeout-short)
-	}
+	return s.waitLonger(ctx, b, i, began.Add(s.timeout))
 }
 
 // waitLonger is the rest of wait. It alone asks for ctx.Done: a context may
 // have nothing to wait for until somebody wants it, and a timer from then on.
-func (s *Redis) waitLonger(ctx context.Context, ln *lane, l *lookup, rest time.Duration) ([]answer, error) {
-	if s.lanes.widen(ln) {
-		go s.serve(ln)
-	}
-	timer := time.NewTimer(rest)
+func (s *Redis) waitLonger(ctx context.Context, b *batch, i int, end time.Time) ([]answer, error) {
+	timer := time.NewTimer(time.Until(end))
 	defer timer.Stop()
 	err := context.DeadlineExceeded
 	select {
-	case <-l.done:
-		return l.answers, l.err
+	case <-b.signal:
+		if b.late == nil {
+			return b.result(i)
+		}
+		select {
+		case <-b.late:
+			return b.result(i)
+		case <-timer.C:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 	case <-timer.C:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	l.left.Store(true)
+	s.lanes.mu.Lock()
+	defer s.lanes.mu.Unlock()
+	b.lookups[i].left = true
 	return nil, err
+}
+
+// result returns the answers to a lookup, or why there are none. The batch is
+// finished.
+func (b *batch) result(i int) ([]answer, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	l := &b.lookups[i]
+	return b.answers[l.first : l.first+len(l.keys)], nil
 }
 
 // serve sends pipelines for those who wait, until nobody does. It has a
 // goroutine of its own: to lend it a caller's would hold that caller up, and a
 // handshake's stack would have to grow for what go-redis needs.
 func (s *Redis) serve(ln *lane) {
-	for batch := s.lanes.next(ln); batch != nil; batch = s.lanes.next(ln) {
-		s.send(batch)
+	for b := s.lanes.next(ln); b != nil; b = s.lanes.next(ln) {
+		answers, err := s.send(b)
+		s.lanes.finish(ln, b, answers, err)
 	}
 }
 
 // send looks a batch up in one pipeline.
-func (s *Redis) send(batch []*lookup) {
-	keys, parent := batch[0].keys, context.Background()
-	if len(batch) == 1 {
-		parent = context.WithoutCancel(batch[0].ctx)
-	} else {
-		keys = make([]Key, 0, maxBatch)
-		for _, l := range batch {
-			keys = append(keys, l.keys...)
+func (s *Redis) send(b *batch) ([]answer, error) {
+	parent := context.Background()
+	keys := make([]Key, 0, b.keys)
+	for i := range b.lookups {
+		l := &b.lookups[i]
+		if keys = append(keys, l.keys...); len(l.keys) == b.keys {
+			parent = context.WithoutCancel(l.ctx) // it is the only one
 		}
 	}
 	ctx, cancel := context.WithTimeout(parent, s.timeout)
 	defer cancel()
-	answers, err := s.ask(ctx, keys, firstRead)
-	for _, l := range batch {
-		if l.err = err; err == nil {
-			l.answers, answers = answers[:len(l.keys)], answers[len(l.keys):]
-		}
-		close(l.done)
-	}
+	return s.ask(ctx, keys, firstRead)
 }
 
 // readLarge reads those values in full of which only the beginning is known.

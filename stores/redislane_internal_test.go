@@ -94,7 +94,9 @@ func (s *Redis) waiters() (n int) {
 	s.lanes.mu.Lock()
 	defer s.lanes.mu.Unlock()
 	for _, l := range s.lanes.m {
-		n += len(l.waiting)
+		for _, b := range l.waiting {
+			n += len(b.lookups)
+		}
 	}
 	return n
 }
