@@ -119,6 +119,9 @@ func (b *Bridge) Handler(serve func(*Conn)) http.Handler {
 // Options.AuthTimeout. The caller must close the connection. On an error the
 // client has been answered and the reason logged.
 func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+	if b.roomy {
+		makeRoom()
+	}
 	if b.opts.Observe != nil {
 		return b.upgradeObserved(w, r)
 	}
@@ -155,13 +158,10 @@ func (b *Bridge) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 	if !websocket.IsWebSocketUpgrade(r) {
 		return nil, b.notAWebSocket(w, r)
 	}
-	if b.roomy {
-		makeRoom()
-	}
-	deadline := time.Now().Add(b.opts.AuthTimeout)
+	began := b.clock()
 	l, ref := b.admit(r, true)
 	if ref != nil {
-		return b.upgradeAnyway(w, r, l, ref, deadline)
+		return b.upgradeAnyway(w, r, l, ref, b.began.Add(began+b.opts.AuthTimeout))
 	}
 	c, err := b.connect(w, r, l)
 	if err != nil {
@@ -343,11 +343,17 @@ func (b *Bridge) admit(r *http.Request, outlasts bool) (l *life, ref *Refusal) {
 	return l, ref
 }
 
+// attempt is what the authenticator is asked about, and until when.
+type attempt struct {
+	Handshake
+	deadline
+}
+
 // judgeRequest asks the authenticator about the upgrade request.
 func (l *life) judgeRequest(r *http.Request) *Refusal {
-	ctx := newDeadline(r.Context(), l.b.opts.AuthTimeout)
-	defer ctx.cancel()
-	if err := l.authenticate(ctx, &Handshake{Request: r}); err != nil {
+	a := &attempt{Handshake: Handshake{Request: r}, deadline: newDeadline(r.Context(), l.b.opts.AuthTimeout)}
+	defer a.cancel()
+	if err := l.authenticate(&a.deadline, &a.Handshake); err != nil {
 		return refusalFor(err, nil)
 	}
 	return nil

@@ -19,12 +19,12 @@ type deadline struct {
 	closed bool
 }
 
-func newDeadline(parent context.Context, d time.Duration) *deadline {
+func newDeadline(parent context.Context, d time.Duration) deadline {
 	end := time.Now().Add(d)
 	if earlier, ok := parent.Deadline(); ok && earlier.Before(end) {
 		end = earlier
 	}
-	return &deadline{Context: parent, end: end}
+	return deadline{Context: parent, end: end}
 }
 
 // cancel ends the context.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -141,6 +142,13 @@ func (a *Authenticator) bindingKey(k stores.Key) string { return a.feed + "/" + 
 func (a *Authenticator) binding(id string) bridge.Binding {
 	keys := a.stack.Keyspace.Keys(id)
 	key := a.bindingKey(keys[0])
+	// The binding may live as long as a connection. It keeps the key, and not
+	// the header that the id is cut from.
+	if keys[0].ID == id {
+		id = key[len(key)-len(id):]
+	} else {
+		id = strings.Clone(id)
+	}
 	b := bridge.Binding{
 		Key:    key,
 		Feed:   a.feed,
@@ -201,5 +209,5 @@ func (a *Authenticator) identity(key string, r *stores.Record) (*bridge.Identity
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", a.stack.Name, err)
 	}
-	return &bridge.Identity{User: user, Via: a.stack.Name, Expires: session.Expires, Session: session, Key: key, Size: len(r.Value)}, nil
+	return &bridge.Identity{User: user, Via: a.stack.Name, Expires: session.Expires, Session: session.Values, Key: key, Size: len(r.Value)}, nil
 }

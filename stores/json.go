@@ -125,7 +125,7 @@ func parseJSON(value []byte) (jsonValues, error) {
 	switch {
 	case !utf8.Valid(value):
 		return nil, errNotUTF8
-	case jsonDepth(value) > maxJSONDepth:
+	case bytes.Count(value, []byte{'{'})+bytes.Count(value, []byte{'['}) > maxJSONDepth && jsonDepth(value) > maxJSONDepth:
 		return nil, errJSONDepth
 	case !json.Valid(value):
 		return nil, errJSON
