@@ -56,9 +56,7 @@ func (a *Authenticator) Feeds() []bridge.Feed {
 		Name:     a.feed,
 		Store:    a.store.Name(),
 		Prefixes: append([]string{a.stack.Keyspace.Prefix}, a.stack.Keyspace.Alternatives...),
-		Follow: func(ctx context.Context, prefixes []string, f bridge.Follower) error {
-			return w.Watch(ctx, prefixes, f)
-		},
+		Follow:   w.Watch,
 	}}
 }
 
