@@ -271,7 +271,7 @@ func (b *Bridge) Middleware(next http.Handler) http.Handler {
 			return
 		}
 		defer l.forget(context.Canceled)
-		next.ServeHTTP(w, r.WithContext(l.ctx))
+		next.ServeHTTP(w, r.WithContext(l.context()))
 	})
 }
 

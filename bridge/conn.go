@@ -52,7 +52,7 @@ func (c *Conn) Identity() *Identity { return c.life.identity.Load() }
 // [*EndError] if the identity ended, [ErrClosed] if the service closed the
 // connection, and otherwise the error that reading or writing met. It carries
 // the identity ([FromContext]) and the values that Options.ConnContext gives.
-func (c *Conn) Context() context.Context { return c.life.ctx }
+func (c *Conn) Context() context.Context { return c.life.context() }
 
 // Subprotocol returns the negotiated subprotocol, or "".
 func (c *Conn) Subprotocol() string { return c.ws.Subprotocol() }
@@ -89,7 +89,7 @@ func (c *Conn) take() (messageType int, p []byte, err error) {
 //go:noinline
 func (c *Conn) readCause() (messageType int, p []byte, err error) {
 	c.reading.Unlock()
-	return 0, nil, context.Cause(c.life.ctx)
+	return 0, nil, c.life.endedBy()
 }
 
 // message is what a reading goroutine has got so far.
@@ -131,7 +131,7 @@ func (c *Conn) handle() bool {
 		c.hangUp()
 		return false
 	}
-	if c.life.ctx.Err() != nil {
+	if c.life.over.Load() {
 		return false // only the peer's close frame is awaited now
 	}
 	if messageType == websocket.TextMessage {
@@ -172,13 +172,13 @@ func (c *Conn) WriteMessage(messageType int, data []byte) error {
 }
 
 func (c *Conn) send(messageType int, data []byte, timeout time.Duration) error {
-	if c.life.ctx.Err() != nil { // need not wait for the last frames
-		return context.Cause(c.life.ctx)
+	if cause := c.life.endedBy(); cause != nil { // need not wait for the last frames
+		return cause
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.life.ctx.Err() != nil {
-		return context.Cause(c.life.ctx)
+	if cause := c.life.endedBy(); cause != nil {
+		return cause
 	}
 	_ = c.ws.SetWriteDeadline(time.Now().Add(timeout)) // only stores it
 	err := c.ws.WriteMessage(messageType, data)
@@ -190,7 +190,7 @@ func (c *Conn) send(messageType int, data []byte, timeout time.Duration) error {
 	if !errors.Is(err, websocket.ErrCloseSent) && c.life.release(err) {
 		c.closing.Do(c.hangUp)
 	}
-	if cause := context.Cause(c.life.ctx); cause != nil {
+	if cause := c.life.endedBy(); cause != nil {
 		return cause
 	}
 	return err
@@ -233,7 +233,7 @@ func (c *Conn) Close(code int, reason string) (err error) {
 		reason, err = "", errors.New("bridge: a close reason has at most 123 bytes (RFC 6455, section 5.5)")
 	}
 	if !c.life.release(ErrClosed) {
-		if e, ok := errors.AsType[*EndError](context.Cause(c.life.ctx)); ok {
+		if e, ok := errors.AsType[*EndError](c.life.endedBy()); ok {
 			c.shut(e) // a handler that returns because the identity ended is no faster than the reason
 		}
 	}
@@ -349,7 +349,7 @@ func (c *Conn) control(kind frameKind, m *Message) {
 		c.life.end(&EndError{Code: CodeClientRequest})
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.life.ctx, c.b.opts.AuthTimeout)
+	ctx, cancel := context.WithTimeout(c.life.context(), c.b.opts.AuthTimeout)
 	defer cancel()
 	err := errLongMessage
 	if m != nil {
@@ -361,7 +361,7 @@ func (c *Conn) control(kind frameKind, m *Message) {
 		c.bad++
 	}
 	switch {
-	case c.life.ctx.Err() != nil: // ended meanwhile
+	case c.life.over.Load(): // ended meanwhile
 	case errors.Is(err, errOtherUser):
 		c.life.end(&EndError{Code: CodeUserChanged, Err: err})
 	case err != nil:

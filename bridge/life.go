@@ -26,10 +26,10 @@ const (
 // authenticated, then ended.
 type life struct {
 	b        *Bridge
-	values   context.Context // of a connection: see Options.ConnContext
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
+	values   context.Context          // of a connection: see Options.ConnContext
 	identity atomic.Pointer[Identity] // nil while pending
+	over     atomic.Bool              // set under mu
+	cause    error                    // why it is over; never changed then
 	touched  atomic.Int64             // when the client was last active, as far as that matters
 
 	prev, next *life         // of index.lives, like listed guarded by index.mu
@@ -38,7 +38,7 @@ type life struct {
 	listed     bool
 
 	mu      sync.Mutex
-	over    bool
+	within  *within         // nil until somebody asks for the context
 	told    bool            // shut has been called, or is about to be
 	judging bool            // the authenticator is being asked
 	revoked *targets        // meanwhile; nil for nobody
@@ -50,22 +50,6 @@ type life struct {
 	outage  *outage         // nil unless looking has failed
 	shut    func(*EndError) // tells the transport that the life is over; nil if there is none
 	warn    func(*Identity) // tells it that the identity runs out; the same
-}
-
-// root is the context that a connection's is made of: the application's
-// values, and the life itself. It is what [context.WithoutCancel] and
-// [context.WithValue] would make, without their memory.
-type root life
-
-func (*root) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
-func (*root) Done() <-chan struct{}                   { return nil }
-func (*root) Err() error                              { return nil }
-
-func (r *root) Value(key any) any {
-	if key == (contextKey{}) {
-		return (*life)(r)
-	}
-	return context.WithoutCancel(r.values).Value(key) // which hides how that is cancelled
 }
 
 // outage is the time in which a session could not be looked at.
@@ -83,12 +67,11 @@ func (b *Bridge) newLife(r *http.Request, outlasts bool) *life {
 		if f := b.opts.ConnContext; f != nil {
 			l.values = f(l.values, r)
 		}
-		l.ctx, l.cancel = context.WithCancelCause((*root)(l))
 	} else {
-		l.ctx, l.cancel = context.WithCancelCause(context.WithValue(r.Context(), contextKey{}, l))
+		l.within = newWithin(context.WithValue(r.Context(), contextKey{}, l))
 	}
 	if !b.index.add(l) {
-		l.cancel(nil)
+		l.release(ErrClosed)
 		return nil
 	}
 	return l
@@ -98,7 +81,7 @@ func (b *Bridge) newLife(r *http.Request, outlasts bool) *life {
 func (l *life) bind(n *Binding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || n.Key == "" || l.membership(n.Key) != nil {
+	if l.over.Load() || n.Key == "" || l.membership(n.Key) != nil {
 		return
 	}
 	m := l.b.index.bind(n, l)
@@ -148,7 +131,7 @@ func (l *life) attach(shut func(*EndError), warn func(*Identity)) {
 	if !told || shut == nil {
 		return
 	}
-	if e, ok := errors.AsType[*EndError](context.Cause(l.ctx)); ok {
+	if e, ok := errors.AsType[*EndError](l.endedBy()); ok {
 		shut(e)
 	}
 }
@@ -223,8 +206,8 @@ var (
 // a token that runs out before the present one changes nothing. The caller
 // holds l.mu.
 func (l *life) commit(id *Identity) error {
-	if l.over {
-		return context.Cause(l.ctx) // ended while the authenticator was asked
+	if cause := l.endedBy(); cause != nil {
+		return cause // ended while the authenticator was asked
 	}
 	if id.Key != "" && l.membership(id.Key) == nil {
 		return errNotBound
@@ -244,28 +227,28 @@ func (l *life) commit(id *Identity) error {
 
 // hold makes id the identity. The caller holds l.mu.
 func (l *life) hold(id *Identity) {
-	old := l.identity.Swap(id)
-	l.held, l.outage, l.asked = l.b.clock(), nil, 0
+	old, now := l.identity.Swap(id), time.Now()
+	l.held, l.outage, l.asked = now.Sub(l.b.began), nil, 0
 	if old == nil {
 		l.began = l.held
 		if observe := l.b.opts.Observe; observe != nil {
-			observe(l.ctx, Event{Kind: EventConnectionBegin, Via: id.Via})
+			observe(l.contextLocked(), Event{Kind: EventConnectionBegin, Via: id.Via})
 		}
 	}
 	if old == nil || !old.Expires.Equal(id.Expires) {
 		l.notice = l.noticeTime(id)
 	}
 	l.unbindExcept(id.Key)
-	l.schedule(id)
+	l.schedule(id, now)
 }
 
 // schedule sets the time of the next look. The caller holds l.mu.
-func (l *life) schedule(id *Identity) {
+func (l *life) schedule(id *Identity, now time.Time) {
 	var d time.Duration
 	if !id.Expires.IsZero() {
-		d = max(time.Until(id.Expires), minLook)
+		d = max(id.Expires.Sub(now), minLook)
 		if l.notice != 0 {
-			d = min(d, max(l.notice-l.b.clock(), minLook))
+			d = min(d, max(l.notice-now.Sub(l.b.began), minLook))
 		}
 	}
 	if m := l.membership(id.Key); m != nil {
@@ -294,7 +277,7 @@ func (l *life) noticeTime(id *Identity) time.Duration {
 
 // arm lets lookAgain run after d. The caller holds l.mu.
 func (l *life) arm(d time.Duration) {
-	if !l.over {
+	if !l.over.Load() {
 		l.b.deadlines.set(l, d)
 	}
 }
@@ -302,7 +285,7 @@ func (l *life) arm(d time.Duration) {
 // lookAgain has it found out whether the identity still holds.
 func (l *life) lookAgain() {
 	l.mu.Lock()
-	if l.over {
+	if l.over.Load() {
 		l.mu.Unlock()
 		return
 	}
@@ -319,7 +302,7 @@ func (l *life) lookAgain() {
 	switch {
 	case final:
 	case !reload:
-		l.schedule(id)
+		l.schedule(id, now)
 	case l.outage != nil:
 		if rest := l.b.opts.MaxStale - time.Since(l.outage.since); rest > 0 {
 			l.arm(rest) // the look may take longer
@@ -349,7 +332,7 @@ func (l *life) lookAgain() {
 	}
 	if warn != nil && away == nil {
 		l.b.closers.add(func() {
-			if l.ctx.Err() == nil {
+			if !l.over.Load() {
 				warn(id)
 			}
 		})
@@ -371,7 +354,7 @@ func (l *life) verdict(key string, began time.Duration, fresh *Identity, err err
 	defer l.mu.Unlock()
 	id := l.identity.Load()
 	switch {
-	case l.over || id == nil || id.Key != key:
+	case l.over.Load() || id == nil || id.Key != key:
 		return nil // not of this session any more, or not yet
 	case l.held > began:
 		// Authenticated anew meanwhile, perhaps by a reading older than this
@@ -459,7 +442,7 @@ func (l *life) end(e *EndError) {
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("reason", e.Err.Error()))
 	}
-	l.b.opts.Logger.LogAttrs(l.ctx, slog.LevelInfo, "connection ended", attrs...)
+	l.b.opts.Logger.LogAttrs(l.context(), slog.LevelInfo, "connection ended", attrs...)
 	l.mu.Lock()
 	shut := l.shut
 	l.told = true
@@ -474,19 +457,22 @@ func (l *life) end(e *EndError) {
 func (l *life) release(cause error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over {
+	if l.over.Load() {
 		return false
 	}
-	l.over = true
+	l.cause = cause
+	l.over.Store(true)
 	l.b.deadlines.remove(l)
 	for m := l.first; m != nil; m = m.sibling {
 		l.b.index.unbind(m)
 	}
 	l.first, l.outage = nil, nil
-	l.cancel(cause)
+	if l.within != nil {
+		l.within.cancel(cause)
+	}
 	if observe := l.b.opts.Observe; observe != nil {
 		if id := l.identity.Load(); id != nil {
-			observe(l.ctx, connectionEndEvent(id, cause, l.b.clock()-l.began))
+			observe(l.contextLocked(), connectionEndEvent(id, cause, l.b.clock()-l.began))
 		}
 	}
 	return true
@@ -514,19 +500,27 @@ func (l *life) active() {
 
 // touch keeps a session alive, unless it is over or another connection did.
 func (l *life) touch(key string) {
-	if l.ctx.Err() != nil {
+	if l.over.Load() {
 		return
 	}
 	touch := l.b.index.touch(key)
 	if touch == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, reloadTimeout)
+	ctx, cancel := context.WithTimeout(l.context(), reloadTimeout)
 	defer cancel()
 	_, err := reloader(func(ctx context.Context) (*Identity, error) { return nil, touch(ctx) }).Authenticate(ctx, nil)
-	if err != nil && l.ctx.Err() == nil {
+	if err != nil && !l.over.Load() {
 		l.b.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "the session could not be kept alive", slog.String("reason", err.Error()))
 	}
+}
+
+// endedBy returns why the life is over; nil if it is not.
+func (l *life) endedBy() error {
+	if !l.over.Load() {
+		return nil
+	}
+	return l.cause
 }
 
 // forget releases a life behind which there is no connection.

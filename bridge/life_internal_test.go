@@ -214,7 +214,7 @@ func TestStaleTimer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, l, _ := admit(t, binds("", &Identity{User: "ann", Expires: expires}, nil))
 			l.lookAgain()
-			if err := context.Cause(l.ctx); err != nil {
+			if err := context.Cause(l.context()); err != nil {
 				t.Errorf("ended: %v", err)
 			}
 		})
@@ -234,8 +234,8 @@ func TestLookOvertakenByReauthentication(t *testing.T) {
 		}
 		<-time.After(time.Second)
 		synctest.Wait()
-		if e := (*EndError)(nil); !errors.As(context.Cause(l.ctx), &e) || e.Code != CodeSessionEnded {
-			t.Errorf("cause %v, want that the session ended", context.Cause(l.ctx))
+		if e := (*EndError)(nil); !errors.As(context.Cause(l.context()), &e) || e.Code != CodeSessionEnded {
+			t.Errorf("cause %v, want that the session ended", context.Cause(l.context()))
 		}
 	})
 }

@@ -102,7 +102,7 @@ func (l *Link) Wait(d time.Duration) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.life.ctx.Err() != nil || l.life.identity.Load() != nil {
+	if l.life.over.Load() || l.life.identity.Load() != nil {
 		return nil
 	}
 	if l.timeout != nil {
@@ -140,7 +140,7 @@ func (l *Link) Identity() *Identity { return l.life.identity.Load() }
 
 // Context ends with the life, with the same cause as that of [Conn.Context],
 // and carries its identity ([FromContext]).
-func (l *Link) Context() context.Context { return l.life.ctx }
+func (l *Link) Context() context.Context { return l.life.context() }
 
 // Request returns the handshake's request.
 func (l *Link) Request() *http.Request { return l.request }

@@ -21,7 +21,7 @@ var (
 // that of the handshake: no attempt moves it. On a refusal the client has been
 // turned away.
 func (c *Conn) await(deadline time.Time) *Refusal {
-	ctx, cancel := context.WithDeadline(c.life.ctx, deadline)
+	ctx, cancel := context.WithDeadline(c.life.context(), deadline)
 	defer cancel()
 	c.ws.SetReadLimit(c.b.opts.MaxPendingFrame)
 	if err := c.ws.SetReadDeadline(deadline); err != nil {
@@ -42,7 +42,7 @@ func (c *Conn) await(deadline time.Time) *Refusal {
 		}
 		ref := refusalFor(err, m)
 		switch {
-		case c.life.ctx.Err() != nil:
+		case c.life.over.Load():
 			return c.turnAway(c.pendingFailure(err))
 		case ref.Code == CodeUnavailable:
 			return c.turnAway(ref)
@@ -74,7 +74,7 @@ func (c *Conn) await(deadline time.Time) *Refusal {
 
 // pendingFailure says why a pending connection failed.
 func (c *Conn) pendingFailure(err error) *Refusal {
-	if end := (*EndError)(nil); errors.As(context.Cause(c.life.ctx), &end) {
+	if end, ok := errors.AsType[*EndError](c.life.endedBy()); ok {
 		return refusalFor(end, nil)
 	}
 	if t := net.Error(nil); errors.As(err, &t) && t.Timeout() {

@@ -340,7 +340,7 @@ func (b *Bridge) Sessions() []Connected {
 	places := map[string]int{}
 	for _, l := range b.index.all() {
 		l.mu.Lock()
-		id, began, over := l.identity.Load(), b.began.Add(l.began), l.over
+		id, began, over := l.identity.Load(), b.began.Add(l.began), l.over.Load()
 		l.mu.Unlock()
 		if id == nil || over {
 			continue
