@@ -127,7 +127,7 @@ func parseJSON(value []byte) (jsonValues, error) {
 		return nil, errNotUTF8
 	case bytes.Count(value, []byte{'{'})+bytes.Count(value, []byte{'['}) > maxJSONDepth && jsonDepth(value) > maxJSONDepth:
 		return nil, errJSONDepth
-	case !json.Valid(value):
+	case !validJSON(value):
 		return nil, errJSON
 	case falsy(value):
 		return nil, ErrNotFound
