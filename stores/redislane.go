@@ -2,6 +2,7 @@ package stores
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -302,7 +303,12 @@ func (b *batch) result(i int) ([]answer, error) {
 // goroutine of its own: to lend it a caller's would hold that caller up, and a
 // handshake's stack would have to grow for what go-redis needs.
 func (s *Redis) serve(ln *lane) {
-	for b := s.lanes.next(ln); b != nil; b = s.lanes.next(ln) {
+	for {
+		runtime.Gosched() // others who are about to ask for something can be in the pipeline
+		b := s.lanes.next(ln)
+		if b == nil {
+			return
+		}
 		answers, err := s.send(b)
 		s.lanes.finish(ln, b, answers, err)
 	}
