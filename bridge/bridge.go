@@ -66,11 +66,12 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 	b.guardOrigin = !o.InsecureAnyOrigin && (b.traits.Ambient || len(b.origins) > 0)
 	b.upgrader = websocket.Upgrader{
 		// The origin has been judged before. Small buffers, and write buffers
-		// only while something is written: an idle connection is cheap.
+		// only while something is written: an idle connection is cheap. What
+		// does not fit is read into the message itself, as large as it is.
 		CheckOrigin:      func(*http.Request) bool { return true },
 		Subprotocols:     slices.Concat(o.Subprotocols, b.traits.Subprotocols),
 		HandshakeTimeout: o.WriteTimeout,
-		ReadBufferSize:   256,
+		ReadBufferSize:   128,
 		WriteBufferSize:  1024,
 		WriteBufferPool:  &sync.Pool{},
 	}
@@ -192,7 +193,7 @@ func (b *Bridge) connect(w http.ResponseWriter, r *http.Request, l *life) (*Conn
 		b.logFailure(r, err)
 		return nil, err
 	}
-	c := &Conn{b: b, life: l, ws: ws}
+	c := &Conn{life: l, ws: ws}
 	if b.traits.Message {
 		c.request = r
 	}

@@ -26,7 +26,6 @@ const closeGrace = time.Second
 // answered and that a client's leaving is noticed; a service that only writes
 // calls [Conn.CloseRead].
 type Conn struct {
-	b       *Bridge
 	life    *life
 	ws      *websocket.Conn
 	request *http.Request // for authentication messages; nil if none are read
@@ -141,7 +140,7 @@ func (c *Conn) handle() bool {
 		}
 		if c.request != nil && mayBeFrame(p) {
 			if kind, m := parseFrame(p); kind != frameApplication {
-				if int64(len(p)) > c.b.opts.MaxPendingFrame {
+				if int64(len(p)) > c.life.b.opts.MaxPendingFrame {
 					m = nil
 				}
 				c.control(kind, m)
@@ -168,7 +167,7 @@ func (c *Conn) ReadJSON(v any) error {
 // operating system, or fails after Options.WriteTimeout. Once the connection
 // has ended nothing is sent and the cause is returned.
 func (c *Conn) WriteMessage(messageType int, data []byte) error {
-	return c.send(messageType, data, c.b.opts.WriteTimeout)
+	return c.send(messageType, data, c.life.b.opts.WriteTimeout)
 }
 
 func (c *Conn) send(messageType int, data []byte, timeout time.Duration) error {
@@ -248,7 +247,7 @@ func (c *Conn) shut(e *EndError) {
 		var event []byte
 		if c.life.identity.Load() == nil {
 			event = refusalFor(e, nil).event()
-		} else if !c.b.opts.OmitEvents {
+		} else if !c.life.b.opts.OmitEvents {
 			event = deauthenticatedEvent(e.Code)
 		}
 		c.shutdown(event, e.Code.CloseCode(), string(e.Code))
@@ -274,13 +273,13 @@ func (c *Conn) shutdown(event []byte, code int, reason string) {
 // warning returns how to tell the client that its token runs out; nil if it
 // could not send another one, or expects no events.
 func (c *Conn) warning() func(*Identity) {
-	if !c.b.traits.Message || c.b.opts.OmitEvents {
+	if !c.life.b.traits.Message || c.life.b.opts.OmitEvents {
 		return nil
 	}
 	return func(id *Identity) {
 		// The reader sees it if the peer is gone. One that does not read must not
 		// keep the others from being told.
-		_ = c.send(websocket.TextMessage, expiringEvent(id), min(c.b.opts.WriteTimeout, closeGrace))
+		_ = c.send(websocket.TextMessage, expiringEvent(id), min(c.life.b.opts.WriteTimeout, closeGrace))
 	}
 }
 
@@ -298,7 +297,7 @@ func (c *Conn) leave() {
 // panicked logs a panic and closes the connection.
 func (c *Conn) panicked(v any) {
 	if v != http.ErrAbortHandler { // net/http's own exception
-		c.b.opts.logPanic("the connection's handler panicked", v)
+		c.life.b.opts.logPanic("the connection's handler panicked", v)
 	}
 	c.finish(closeInternalError)
 }
@@ -317,7 +316,7 @@ func (c *Conn) linger(err error) {
 func (c *Conn) hangUp() {
 	c.closed.Do(func() {
 		_ = c.ws.Close()
-		c.b.index.remove(c.life)
+		c.life.b.index.remove(c.life)
 	})
 }
 
@@ -349,7 +348,7 @@ func (c *Conn) control(kind frameKind, m *Message) {
 		c.life.end(&EndError{Code: CodeClientRequest})
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.life.context(), c.b.opts.AuthTimeout)
+	ctx, cancel := context.WithTimeout(c.life.context(), c.life.b.opts.AuthTimeout)
 	defer cancel()
 	err := errLongMessage
 	if m != nil {
@@ -366,13 +365,13 @@ func (c *Conn) control(kind frameKind, m *Message) {
 		c.life.end(&EndError{Code: CodeUserChanged, Err: err})
 	case err != nil:
 		ref := refusalFor(err, m)
-		c.b.logRefusal(c.request, ref)
-		if c.bad >= c.b.opts.MaxAttempts && ref.Code != CodeUnavailable {
+		c.life.b.logRefusal(c.request, ref)
+		if c.bad >= c.life.b.opts.MaxAttempts && ref.Code != CodeUnavailable {
 			c.life.end(&EndError{Code: ref.Code, Err: errTooManyTries})
 			return
 		}
 		_ = c.WriteMessage(websocket.TextMessage, ref.event()) // the reader sees it if the peer is gone
-	case !c.b.opts.OmitEvents:
+	case !c.life.b.opts.OmitEvents:
 		_ = c.WriteMessage(websocket.TextMessage, authenticatedEvent(c.Identity()))
 	}
 }

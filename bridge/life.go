@@ -26,7 +26,6 @@ const (
 // authenticated, then ended.
 type life struct {
 	b        *Bridge
-	values   context.Context          // of a connection: see Options.ConnContext
 	identity atomic.Pointer[Identity] // nil while pending
 	over     atomic.Bool              // set under mu
 	cause    error                    // why it is over; never changed then
@@ -62,13 +61,11 @@ type outage struct {
 // unless it may outlast it. It returns nil once the service drains.
 func (b *Bridge) newLife(r *http.Request, outlasts bool) *life {
 	l := &life{b: b}
-	if outlasts {
-		l.values = context.Background()
-		if f := b.opts.ConnContext; f != nil {
-			l.values = f(l.values, r)
-		}
-	} else {
-		l.within = newWithin(context.WithValue(r.Context(), contextKey{}, l))
+	switch f := b.opts.ConnContext; {
+	case !outlasts:
+		l.within = newWithin(r.Context(), l)
+	case f != nil:
+		l.within = newWithin(context.WithoutCancel(f(context.Background(), r)), l)
 	}
 	if !b.index.add(l) {
 		l.release(ErrClosed)

@@ -23,7 +23,7 @@ var (
 func (c *Conn) await(deadline time.Time) *Refusal {
 	ctx, cancel := context.WithDeadline(c.life.context(), deadline)
 	defer cancel()
-	c.ws.SetReadLimit(c.b.opts.MaxPendingFrame)
+	c.ws.SetReadLimit(c.life.b.opts.MaxPendingFrame)
 	if err := c.ws.SetReadDeadline(deadline); err != nil {
 		return c.turnAway(&Refusal{CodeUnavailable, "try again later", err})
 	}
@@ -46,26 +46,26 @@ func (c *Conn) await(deadline time.Time) *Refusal {
 			return c.turnAway(c.pendingFailure(err))
 		case ref.Code == CodeUnavailable:
 			return c.turnAway(ref)
-		case attempt == c.b.opts.MaxAttempts:
+		case attempt == c.life.b.opts.MaxAttempts:
 			ref.Err = fmt.Errorf("%w; the last: %w", errTooManyTries, err)
 			return c.turnAway(ref)
-		case c.b.opts.CloseAfter < 0:
+		case c.life.b.opts.CloseAfter < 0:
 			return c.turnAway(ref)
-		case c.b.opts.CloseAfter > 0 && attempt == 1:
-			if end := time.Now().Add(c.b.opts.CloseAfter); end.Before(deadline) {
+		case c.life.b.opts.CloseAfter > 0 && attempt == 1:
+			if end := time.Now().Add(c.life.b.opts.CloseAfter); end.Before(deadline) {
 				deadline = end
 				if err := c.ws.SetReadDeadline(deadline); err != nil {
 					return c.turnAway(c.pendingFailure(err))
 				}
 			}
 		}
-		c.b.logRefusal(c.request, ref)
-		err = c.send(websocket.TextMessage, ref.event(), min(c.b.opts.WriteTimeout, time.Until(deadline)))
+		c.life.b.logRefusal(c.request, ref)
+		err = c.send(websocket.TextMessage, ref.event(), min(c.life.b.opts.WriteTimeout, time.Until(deadline)))
 		if err != nil {
 			return c.turnAway(c.pendingFailure(err))
 		}
 	}
-	c.ws.SetReadLimit(c.b.opts.ReadLimit)
+	c.ws.SetReadLimit(c.life.b.opts.ReadLimit)
 	if err := c.ws.SetReadDeadline(time.Time{}); err != nil {
 		return c.turnAway(&Refusal{CodeUnavailable, "try again later", err})
 	}

@@ -1,9 +1,6 @@
 package bridge
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // within is the context of a life.
 type within struct {
@@ -11,8 +8,8 @@ type within struct {
 	cancel context.CancelCauseFunc
 }
 
-func newWithin(parent context.Context) *within {
-	ctx, cancel := context.WithCancelCause(parent)
+func newWithin(parent context.Context, l *life) *within {
+	ctx, cancel := context.WithCancelCause(context.WithValue(parent, contextKey{}, l))
 	return &within{ctx, cancel}
 }
 
@@ -28,26 +25,10 @@ func (l *life) context() context.Context {
 // now: a service that never asks for it need not keep it for each connection.
 func (l *life) contextLocked() context.Context {
 	if l.within == nil {
-		l.within = newWithin((*root)(l))
+		l.within = newWithin(context.Background(), l)
 		if cause := l.endedBy(); cause != nil {
 			l.within.cancel(cause)
 		}
 	}
 	return l.within.Context
-}
-
-// root is the context that a connection's is made of: the application's
-// values, and the life itself. It is what [context.WithoutCancel] and
-// [context.WithValue] would make, without their memory.
-type root life
-
-func (*root) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
-func (*root) Done() <-chan struct{}                   { return nil }
-func (*root) Err() error                              { return nil }
-
-func (r *root) Value(key any) any {
-	if key == (contextKey{}) {
-		return (*life)(r)
-	}
-	return context.WithoutCancel(r.values).Value(key) // which hides how that is cancelled
 }
