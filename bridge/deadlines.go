@@ -29,7 +29,7 @@ func (q *deadlines) set(l *life, d time.Duration) {
 	if l.place == 0 {
 		heap.Push(&q.heap, l)
 	} else {
-		heap.Fix(&q.heap, l.place-1)
+		heap.Fix(&q.heap, int(l.place)-1)
 	}
 	q.arm()
 }
@@ -39,7 +39,7 @@ func (q *deadlines) remove(l *life) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if l.place != 0 {
-		heap.Remove(&q.heap, l.place-1)
+		heap.Remove(&q.heap, int(l.place)-1)
 		q.arm()
 	}
 }
@@ -87,13 +87,13 @@ func (h lifeHeap) Less(i, j int) bool { return h[i].due < h[j].due }
 
 func (h lifeHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i+1, j+1
+	h[i].place, h[j].place = int32(i+1), int32(j+1)
 }
 
 func (h *lifeHeap) Push(x any) {
 	l := x.(*life)
 	*h = append(*h, l)
-	l.place = len(*h)
+	l.place = int32(len(*h))
 }
 
 func (h *lifeHeap) Pop() any {

@@ -33,7 +33,7 @@ type life struct {
 
 	prev, next *life         // of index.lives, like listed guarded by index.mu
 	due        time.Duration // when lookAgain is called, by Bridge.clock; like place guarded by deadlines.mu
-	place      int           // in deadlines.heap; 0 for none
+	place      int32         // in deadlines.heap; 0 for none
 	listed     bool
 
 	mu      sync.Mutex

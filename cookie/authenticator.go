@@ -140,17 +140,17 @@ func (a *Authenticator) bindingKey(k stores.Key) string { return a.feed + "/" + 
 func (a *Authenticator) binding(id string) bridge.Binding {
 	keys := a.stack.Keyspace.Keys(id)
 	key := a.bindingKey(keys[0])
+	b := bridge.Binding{Key: key, Feed: a.feed}
 	// The binding may live as long as a connection. It keeps the key, and not
 	// the header that the id is cut from.
-	if keys[0].ID == id {
-		id = key[len(key)-len(id):]
+	if at := len(a.feed) + 1 + len(a.stack.Keyspace.Prefix); keys[0].ID == id && len(key) == at+len(id) {
+		id = key[at:]
+		b.Reload = func(ctx context.Context) (*bridge.Identity, error) {
+			return a.reload(ctx, key, key[len(a.feed)+1+len(a.stack.Keyspace.Prefix):])
+		}
 	} else {
 		id = strings.Clone(id)
-	}
-	b := bridge.Binding{
-		Key:    key,
-		Feed:   a.feed,
-		Reload: func(ctx context.Context) (*bridge.Identity, error) { return a.reload(ctx, key, id) },
+		b.Reload = func(ctx context.Context) (*bridge.Identity, error) { return a.reload(ctx, key, id) }
 	}
 	if len(keys) > 1 {
 		b.Aliases = a.aliases(keys[1:])
