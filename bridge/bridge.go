@@ -120,7 +120,10 @@ func (b *Bridge) Handler(serve func(*Conn)) http.Handler {
 // Options.AuthTimeout. The caller must close the connection. On an error the
 // client has been answered and the reason logged.
 func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
-	if b.roomy {
+	switch {
+	case !websocket.IsWebSocketUpgrade(r):
+		return nil, b.notAWebSocket(w, r)
+	case b.roomy:
 		makeRoom()
 	}
 	if b.opts.Observe != nil {
@@ -136,7 +139,7 @@ func (b *Bridge) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 func (b *Bridge) upgradeObserved(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	var id *Identity
 	err := errPanicked
-	ctx, end := b.observeHandshake(r)
+	ctx, end := b.observeHandshake(r.Context(), r)
 	defer func() { end(id, err) }()
 	c, err := b.upgrade(w, r.WithContext(ctx))
 	if err == nil {
@@ -147,18 +150,15 @@ func (b *Bridge) upgradeObserved(w http.ResponseWriter, r *http.Request) (*Conn,
 
 // observeHandshake has a handshake's begin observed, and returns the context
 // that it is judged in, and what has its end observed.
-func (b *Bridge) observeHandshake(r *http.Request) (ctx context.Context, end func(*Identity, error)) {
+func (b *Bridge) observeHandshake(ctx context.Context, r *http.Request) (within context.Context, end func(*Identity, error)) {
 	began := time.Now()
-	ctx = b.opts.Observe(r.Context(), Event{Kind: EventHandshakeBegin, Request: r})
+	ctx = b.opts.Observe(ctx, Event{Kind: EventHandshakeBegin, Request: r})
 	return ctx, func(id *Identity, err error) {
 		b.opts.Observe(ctx, handshakeEvent(r, id, err, time.Since(began)))
 	}
 }
 
 func (b *Bridge) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
-	if !websocket.IsWebSocketUpgrade(r) {
-		return nil, b.notAWebSocket(w, r)
-	}
 	began := b.clock()
 	l, ref := b.admit(r, true)
 	if ref != nil {
@@ -284,7 +284,7 @@ func (b *Bridge) admitRequest(r **http.Request) (l *life, ref *Refusal) {
 	}
 	var id *Identity
 	err := errPanicked
-	ctx, end := b.observeHandshake(*r)
+	ctx, end := b.observeHandshake((*r).Context(), *r)
 	defer func() { end(id, err) }()
 	*r = (*r).WithContext(ctx)
 	if l, ref = b.admit(*r, false); ref != nil {
@@ -308,7 +308,7 @@ func (b *Bridge) Len() int {
 func (b *Bridge) enterPending() *Refusal {
 	if b.pending.Add(1) > int64(b.opts.MaxPending) {
 		b.pending.Add(-1)
-		return &Refusal{CodeUnavailable, CodeUnavailable.message(), errPendingFull}
+		return unavailable(errPendingFull)
 	}
 	if b.opts.Observe != nil {
 		b.opts.Observe(b.ctx, Event{Kind: EventPendingBegin})

@@ -22,7 +22,7 @@ func (b *Bridge) ForwardAuth() http.Handler {
 	return b.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, _ := FromContext(r.Context())
 		if !isHeaderValue(id.User) || !isHeaderValue(id.Via) {
-			b.refuse(w, r, nil, &Refusal{CodeUnavailable, CodeUnavailable.message(), errNotAHeader})
+			b.refuse(w, r, nil, unavailable(errNotAHeader))
 			return
 		}
 		h := w.Header()

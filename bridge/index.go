@@ -302,18 +302,27 @@ func (x *index) reloads(m *membership) bool {
 func (x *index) touches(key string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e := x.entries[key]
-	return e != nil && e.extras != nil && e.extras.touch != nil && time.Since(e.extras.touched) >= x.b.opts.Touch
+	return x.toTouch(key) != nil
 }
 
 // touch returns how to keep a session alive, if it can be and it is time to.
 func (x *index) touch(key string) func(context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	e := x.toTouch(key)
+	if e == nil {
+		return nil
+	}
+	e.touched = time.Now()
+	return e.touch
+}
+
+// toTouch returns how a session is kept alive; nil if it cannot be, or it is
+// not time to. The caller holds x.mu.
+func (x *index) toTouch(key string) *extras {
 	e := x.entries[key]
 	if e == nil || e.extras == nil || e.extras.touch == nil || time.Since(e.extras.touched) < x.b.opts.Touch {
 		return nil
 	}
-	e.extras.touched = time.Now()
-	return e.extras.touch
+	return e.extras
 }

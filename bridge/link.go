@@ -64,17 +64,15 @@ func (l *Link) Authenticate(ctx context.Context, m *Message) (err error) {
 	case l.judging <- struct{}{}:
 		defer func() { <-l.judging }()
 	case <-ctx.Done():
-		ref := &Refusal{CodeUnavailable, CodeUnavailable.message(), context.Cause(ctx)}
+		ref := unavailable(context.Cause(ctx))
 		b.logRefusal(l.request, ref)
 		return ref
 	}
 	if b.opts.Observe != nil {
-		began := time.Now()
-		ctx = b.opts.Observe(ctx, Event{Kind: EventHandshakeBegin, Request: l.request})
+		var end func(*Identity, error)
+		ctx, end = b.observeHandshake(ctx, l.request)
 		err = errPanicked
-		defer func() {
-			b.opts.Observe(ctx, handshakeEvent(l.request, l.Identity(), err, time.Since(began)))
-		}()
+		defer func() { end(l.Identity(), err) }()
 	}
 	err = l.life.authenticate(ctx, &Handshake{Request: l.request, Message: m})
 	if err == nil {

@@ -49,7 +49,7 @@ type EventKind uint8
 // The kinds of events, with the fields that are set beside Kind.
 const (
 	// A handshake, or a message of a connection that an adapter serves, is
-	// judged. Begin: Request. End: Request, Duration, and Via, or Code and Err.
+	// judged; a request to [Bridge.Handler] that is no handshake is not. Begin: Request. End: Request, Duration, and Via, or Code and Err.
 	EventHandshakeBegin EventKind = iota + 1
 	EventHandshakeEnd
 

@@ -25,7 +25,7 @@ func (c *Conn) await(deadline time.Time) *Refusal {
 	defer cancel()
 	c.ws.SetReadLimit(c.life.b.opts.MaxPendingFrame)
 	if err := c.ws.SetReadDeadline(deadline); err != nil {
-		return c.turnAway(&Refusal{CodeUnavailable, "try again later", err})
+		return c.turnAway(unavailable(err))
 	}
 	for attempt := 1; ; attempt++ {
 		messageType, p, err := c.ws.ReadMessage()
@@ -67,7 +67,7 @@ func (c *Conn) await(deadline time.Time) *Refusal {
 	}
 	c.ws.SetReadLimit(c.life.b.opts.ReadLimit)
 	if err := c.ws.SetReadDeadline(time.Time{}); err != nil {
-		return c.turnAway(&Refusal{CodeUnavailable, "try again later", err})
+		return c.turnAway(unavailable(err))
 	}
 	return nil
 }

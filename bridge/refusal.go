@@ -127,7 +127,7 @@ func refusalFor(err error, m *Message) *Refusal {
 	case errors.Is(err, ErrRejected):
 		return &Refusal{CodeCredentialsRejected, "the credential is not valid", err}
 	case !errors.Is(err, ErrNoCredential):
-		return &Refusal{CodeUnavailable, "try again later", err}
+		return unavailable(err)
 	case m == nil:
 		return &Refusal{CodeCredentialsRequired, "log in first", err}
 	case m.Kind == MessageToken:
@@ -135,6 +135,12 @@ func refusalFor(err error, m *Message) *Refusal {
 	default:
 		return &Refusal{CodeInvalidSession, "the session is unknown, over, or nobody is logged in to it", err}
 	}
+}
+
+// unavailable is the refusal of who might have been let in: it could not be
+// found out, or there is no room.
+func unavailable(err error) *Refusal {
+	return &Refusal{CodeUnavailable, CodeUnavailable.message(), err}
 }
 
 // message says in words why a connection ended before it was authenticated.

@@ -154,7 +154,10 @@ func checkRefusalLog(t *testing.T, book *logBook, level string, code bridge.Code
 }
 
 func TestNotAWebSocket(t *testing.T) {
-	b, book := newBridge(t, says(user("ann"), nil), bridge.Options{})
+	b, book := newBridge(t, says(user("ann"), nil), bridge.Options{Observe: func(ctx context.Context, e bridge.Event) context.Context {
+		t.Errorf("a health check, say, is observed as a handshake: %+v", e)
+		return ctx
+	}})
 	w := httptest.NewRecorder()
 	c, err := b.Upgrade(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if c != nil || err == nil || w.Code != http.StatusUpgradeRequired || w.Header().Get("Upgrade") != "websocket" {
