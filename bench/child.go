@@ -52,8 +52,8 @@ func spawn(cmd *exec.Cmd) (process, error) {
 }
 
 // startSelf runs this program as a service process; pipe is its standard input
-// and output.
-func startSelf() (process, io.ReadWriteCloser, error) {
+// and output, and debug its GODEBUG.
+func startSelf(debug string) (process, io.ReadWriteCloser, error) {
 	path, err := os.Executable()
 	if err != nil {
 		return process{}, nil, err
@@ -68,6 +68,9 @@ func startSelf() (process, io.ReadWriteCloser, error) {
 	}
 	cmd := exec.Command(path)
 	cmd.Env = append(os.Environ(), serviceVariable+"=1")
+	if debug != "" {
+		cmd.Env = append(cmd.Env, "GODEBUG="+debug)
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirIn, theirOut, os.Stderr
 	p, err := spawn(cmd)
 	err = errors.Join(err, theirIn.Close(), theirOut.Close())

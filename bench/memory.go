@@ -68,6 +68,8 @@ func measureMemory(ctx context.Context, scale memoryScale) (*memoryResult, error
 	bearer := crowd{"Authorization", repeat("Bearer "+token, len(all))}
 	anonymous := crowd{"Accept", repeat("*/*", len(all))}
 	bridge := Config{Hook: HookBridge, RedisURL: server.URL, Stacks: []Stack{{"express", keys.express}}}
+	smallStacks := bridge
+	smallStacks.Debug = "adaptivestackstart=0"
 	r := &memoryResult{}
 	for _, m := range []struct {
 		name   string
@@ -78,6 +80,7 @@ func measureMemory(ctx context.Context, scale memoryScale) (*memoryResult, error
 		{"bare gorilla", Config{Hook: HookBare}, express, 0},
 		{"gorilla, small buffers", Config{Hook: HookLean}, express, 0},
 		{"Bridge.Handler, Express cookie", bridge, express, 2},
+		{"the same, GODEBUG=" + smallStacks.Debug, smallStacks, express, 2},
 		{"Bridge.Handler, JWT", Config{Hook: HookBridge, Token: verify}, bearer, 2},
 		{"Bridge.Handler, JWT, pending", Config{Hook: HookBridge, Token: verify,
 			MaxPending: len(all), AuthTimeout: sessionLife}, anonymous, 1},

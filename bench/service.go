@@ -51,6 +51,9 @@ type Config struct {
 	MaxPending  int
 	AuthTimeout time.Duration
 
+	// Debug is the process' GODEBUG; empty: as inherited.
+	Debug string
+
 	// Droppable keeps the connections for Service.Drop, which is not free.
 	Droppable bool
 
@@ -211,7 +214,7 @@ func (c *Config) handler() (http.Handler, error) {
 	case HookBare:
 		return bare{}, nil
 	case HookLean:
-		return &lean{websocket.Upgrader{ReadBufferSize: 256, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{}}}, nil
+		return &lean{websocket.Upgrader{ReadBufferSize: 128, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{}}}, nil
 	case HookBridge:
 	default:
 		return nil, fmt.Errorf("no hook is called %q", c.Hook)
@@ -322,7 +325,7 @@ type serviceProcess struct {
 // startService runs a service in a process of its own, so that it shares
 // neither the scheduler nor the garbage collector with what measures it.
 func startService(ctx context.Context, c *Config) (*serviceProcess, error) {
-	p, pipe, err := startSelf()
+	p, pipe, err := startSelf(c.Debug)
 	if err != nil {
 		return nil, err
 	}

@@ -67,8 +67,9 @@ type Binding struct {
 	Feed string
 
 	// Reload reads the session again and returns the identity that it holds
-	// now, with the errors of [Authenticator]. Without it, the identity holds
-	// until it expires, whatever happens to the session.
+	// now, with the errors of [Authenticator]. It returns when ctx ends: a
+	// handshake waits for it. Without it, the identity holds until it expires,
+	// whatever happens to the session.
 	Reload func(ctx context.Context) (*Identity, error)
 
 	// Every is how often Reload is called although no change was reported;
