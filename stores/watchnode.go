@@ -20,6 +20,7 @@ func dedicated(opts redis.Options) *redis.Options {
 	opts.PoolSize, opts.MinIdleConns, opts.MaxRetries = 1, 0, -1
 	opts.Protocol = 2 // a push of RESP3 has no place in a PubSub; a redirection to itself does
 	opts.PushNotificationProcessor = nil
+	opts.ReadBufferSize, opts.WriteBufferSize = 4<<10, 1<<10 // not twice 32 KB for a heartbeat
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &opts
 }
