@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -18,6 +19,7 @@ type cache struct {
 type flight struct {
 	done   chan struct{}      // nil as long as nobody waits
 	cancel context.CancelFunc // of a worker's; else nil
+	whose  *deadline          // of the handshake that performs it; nil if unknown
 	epoch  uint32             // of the source when it began
 	void   bool               // what it brings does not count
 	given  bool               // it was given up
@@ -93,6 +95,7 @@ func (x *index) readThrough(ctx context.Context, n *Binding) (*Identity, error) 
 		f := e.flight
 		if f == nil {
 			f = e.takeOff()
+			f.whose, _ = ctx.Value(deadlineKey{}).(*deadline)
 			x.mu.Unlock()
 			x.fly(ctx, e, f, n.Reload)
 		} else {
@@ -107,8 +110,8 @@ func (x *index) readThrough(ctx context.Context, n *Binding) (*Identity, error) 
 		switch {
 		case !f.void:
 			return f.id, f.err
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+		case passed(ctx):
+			return nil, cmp.Or(context.Cause(ctx), context.DeadlineExceeded)
 		}
 	}
 	return nil, errRestless
@@ -151,8 +154,11 @@ func (f *flight) wait() <-chan struct{} {
 // abandon gives the reading up. The caller holds index.mu.
 func (f *flight) abandon() {
 	f.given = true
-	if f.cancel != nil {
+	switch {
+	case f.cancel != nil:
 		f.cancel()
+	case f.whose != nil:
+		f.whose.cancel()
 	}
 }
 
@@ -168,7 +174,7 @@ func (x *index) fly(ctx context.Context, e *entry, f *flight, reload reloader) {
 func (x *index) land(ctx context.Context, e *entry, f *flight) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	f.void = f.void || f.epoch != e.source.currentEpoch() || f.err != nil && ctx.Err() != nil
+	f.void = f.void || f.epoch != e.source.currentEpoch() || f.err != nil && passed(ctx)
 	if f.done != nil {
 		close(f.done)
 	}
@@ -282,4 +288,10 @@ func (c *cache) remove(e *entry) {
 		c.oldest = e.newer
 	}
 	e.newer, e.older = nil, nil
+}
+
+// passed reports whether ctx is over, even if its timer has yet to say so.
+func passed(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(end)
 }

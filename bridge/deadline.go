@@ -19,6 +19,8 @@ type deadline struct {
 	closed bool
 }
 
+type deadlineKey struct{}
+
 func newDeadline(parent context.Context, d time.Duration) deadline {
 	end := time.Now().Add(d)
 	if earlier, ok := parent.Deadline(); ok && earlier.Before(end) {
@@ -70,6 +72,9 @@ func (d *deadline) Err() error {
 // Value is that of the context that is waited for, if there is one, so that
 // contexts made of this one end with it without a goroutine of their own.
 func (d *deadline) Value(key any) any {
+	if key == (deadlineKey{}) {
+		return d
+	}
 	d.mu.Lock()
 	real := d.real
 	d.mu.Unlock()

@@ -37,18 +37,18 @@ type life struct {
 	listed     bool
 
 	mu      sync.Mutex
-	within  *within         // nil until somebody asks for the context
-	told    bool            // shut has been called, or is about to be
-	judging bool            // the authenticator is being asked
-	revoked *targets        // meanwhile; nil for nobody
-	asked   time.Duration   // since when a look is awaited, by Bridge.clock; 0 if none is
-	first   *membership     // of the sessions that are bound
-	began   time.Duration   // when somebody was authenticated, by Bridge.clock
-	held    time.Duration   // when the identity was learnt
-	notice  time.Duration   // when the client is told that it runs out; 0 for never
-	outage  *outage         // nil unless looking has failed
-	shut    func(*EndError) // tells the transport that the life is over; nil if there is none
-	warn    func(*Identity) // tells it that the identity runs out; the same
+	within  atomic.Pointer[within] // nil until somebody asks for the context
+	told    bool                   // shut has been called, or is about to be
+	judging bool                   // the authenticator is being asked
+	revoked *targets               // meanwhile; nil for nobody
+	asked   time.Duration          // since when a look is awaited, by Bridge.clock; 0 if none is
+	first   *membership            // of the sessions that are bound
+	began   time.Duration          // when somebody was authenticated, by Bridge.clock
+	held    time.Duration          // when the identity was learnt
+	notice  time.Duration          // when the client is told that it runs out; 0 for never
+	outage  *outage                // nil unless looking has failed
+	shut    func(*EndError)        // tells the transport that the life is over; nil if there is none
+	warn    func(*Identity)        // tells it that the identity runs out; the same
 }
 
 // outage is the time in which a session could not be looked at.
@@ -63,9 +63,9 @@ func (b *Bridge) newLife(r *http.Request, outlasts bool) *life {
 	l := &life{b: b}
 	switch f := b.opts.ConnContext; {
 	case !outlasts:
-		l.within = newWithin(r.Context(), l)
+		l.within.Store(newWithin(r.Context(), l))
 	case f != nil:
-		l.within = newWithin(context.WithoutCancel(f(context.Background(), r)), l)
+		l.within.Store(newWithin(context.WithoutCancel(f(context.Background(), r)), l))
 	}
 	if !b.index.add(l) {
 		l.release(ErrClosed)
@@ -218,6 +218,7 @@ func (l *life) commit(id *Identity) error {
 			return nil
 		}
 	}
+	l.unbindExcept(id.Key)
 	l.hold(id)
 	return nil
 }
@@ -235,7 +236,6 @@ func (l *life) hold(id *Identity) {
 	if old == nil || !old.Expires.Equal(id.Expires) {
 		l.notice = l.noticeTime(id)
 	}
-	l.unbindExcept(id.Key)
 	l.schedule(id, now)
 }
 
@@ -459,14 +459,14 @@ func (l *life) release(cause error) bool {
 	}
 	l.cause = cause
 	l.over.Store(true)
+	if w := l.within.Load(); w != nil {
+		w.cancel(cause)
+	}
 	l.b.deadlines.remove(l)
 	for m := l.first; m != nil; m = m.sibling {
 		l.b.index.unbind(m)
 	}
 	l.first, l.outage = nil, nil
-	if l.within != nil {
-		l.within.cancel(cause)
-	}
 	if observe := l.b.opts.Observe; observe != nil {
 		if id := l.identity.Load(); id != nil {
 			observe(l.contextLocked(), connectionEndEvent(id, cause, l.b.clock()-l.began))

@@ -262,3 +262,21 @@ func TestAnswerAfterTheEnd(t *testing.T) {
 		t.Errorf("status %d with %d lives left, want 503 and none", w.Code, b.Len())
 	}
 }
+
+// Whoever sees that a life is over sees that its context is.
+func TestContextEndsWithTheLife(t *testing.T) {
+	b, l, ref := admit(t, binds("k", &Identity{User: "ann", Key: "k"}, nil))
+	if ref != nil {
+		t.Fatal(ref)
+	}
+	ctx := l.context()
+	done := make(chan struct{})
+	b.index.mu.Lock() // as under load
+	go func() {
+		l.release(errors.New("over"))
+		close(done)
+	}()
+	<-ctx.Done()
+	b.index.mu.Unlock()
+	<-done
+}

@@ -58,8 +58,9 @@ func (b *Bridge) Open(r *http.Request) (*Link, error) {
 // request holds no credential; it leaves a former identity in force. It takes Options.AuthTimeout at the most.
 func (l *Link) Authenticate(ctx context.Context, m *Message) (err error) {
 	b := l.life.b
-	ctx, cancel := context.WithTimeout(ctx, b.opts.AuthTimeout)
-	defer cancel()
+	within := newDeadline(ctx, b.opts.AuthTimeout)
+	ctx = &within
+	defer within.cancel()
 	select {
 	case l.judging <- struct{}{}:
 		defer func() { <-l.judging }()

@@ -16,6 +16,9 @@ func newWithin(parent context.Context, l *life) *within {
 // context returns the life's context, which ends with it and for the same
 // cause.
 func (l *life) context() context.Context {
+	if w := l.within.Load(); w != nil {
+		return w.Context // also for an observer, who is told while l.mu is held
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.contextLocked()
@@ -24,11 +27,13 @@ func (l *life) context() context.Context {
 // contextLocked is the same for a caller that holds l.mu. The context is made
 // now: a service that never asks for it need not keep it for each connection.
 func (l *life) contextLocked() context.Context {
-	if l.within == nil {
-		l.within = newWithin(context.Background(), l)
+	w := l.within.Load()
+	if w == nil {
+		w = newWithin(context.Background(), l)
 		if cause := l.endedBy(); cause != nil {
-			l.within.cancel(cause)
+			w.cancel(cause)
 		}
+		l.within.Store(w)
 	}
-	return l.within.Context
+	return w.Context
 }
