@@ -109,9 +109,10 @@ func nodeAddr(c *redis.Client, err error) (string, error) {
 // While a pipeline is under way to a node, further lookups wait for it to
 // return and then share the next: many callers at once cost little more than
 // one. If it takes more than 5 to 10 ms, a second is begun beside it. A lookup
-// that waits notices up to 10 ms late that its context was cancelled. A client's
-// hooks see a pipeline that is shared with a context of the store's, not of a
-// caller's.
+// that waits notices up to 10 ms late that its context was cancelled; one that
+// sends its own pipeline, by a client that obeys deadlines, goes by its deadline
+// alone. A client's hooks see a pipeline that is shared with a context of the
+// store's, not of a caller's.
 //
 // A string over 64 KiB takes a second round trip, of its own, so that it does
 // not hold up others; of one that is longer than [MaxValue], no more than that
