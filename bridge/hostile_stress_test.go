@@ -259,10 +259,11 @@ func TestEverythingAtOnce(t *testing.T) {
 		links = append(links, l)
 		if len(links) > 200 {
 			i := rand.N(len(links))
-			l, links[i] = links[i], links[len(links)-1]
+			leaver := links[i]
+			links[i] = links[len(links)-1]
 			links = links[:len(links)-1]
 			mu.Unlock()
-			l.Close(nil)
+			leaver.Close(nil)
 			return
 		}
 		mu.Unlock()
