@@ -20,7 +20,7 @@ func (c *Conn) Authenticate(ctx context.Context, m *bridge.Message) error {
 	if ref != nil {
 		return ref
 	}
-	c.tell(ctx, link, m.Token)
+	c.tell(ctx, link)
 	c.provide(link, link.Identity())
 	return nil
 }
@@ -51,7 +51,7 @@ func (c *Conn) SetAuthToken(ctx context.Context, id *bridge.Identity) error {
 	if ref != nil {
 		return ref
 	}
-	c.tell(ctx, link, text)
+	c.tell(ctx, link)
 	return nil
 }
 
@@ -91,12 +91,12 @@ func Logout(_ context.Context, c *Conn, _ json.RawMessage) (any, error) {
 }
 
 // tell gives the client a token, after the answer if ctx is a procedure's.
-func (c *Conn) tell(ctx context.Context, link *bridge.Link, text string) {
+func (c *Conn) tell(ctx context.Context, link *bridge.Link) {
 	tell := func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.standing(link) != nil {
-			c.pushAuth(setAuthToken(text))
+			c.pushAuth(setAuthToken(c.token.text)) // a first one may have been issued before the answer
 		}
 	}
 	if call, ok := ctx.Value(callKey{}).(*call); !ok || !call.later(tell) {

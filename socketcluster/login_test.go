@@ -87,6 +87,47 @@ func TestLoginProcedure(t *testing.T) {
 	j.want(t, "nobody → 42", "42 → nobody", "bad token: jwt malformed")
 }
 
+// A procedure may take longer to answer than it takes to issue the token of the
+// session that it has opened.
+func TestTokenIssuedBeforeTheAnswer(t *testing.T) {
+	o := newOptions()
+	issued := make(chan struct{}, 1)
+	o.Issuer = socketcluster.IssuerFunc(func(ctx context.Context, id *bridge.Identity) (string, time.Time, error) {
+		defer func() { issued <- struct{}{} }()
+		return issuer(time.Hour).Issue(ctx, id)
+	})
+	s := newService(t, newSessions("42"), o)
+	s.server.Handle("slow", func(ctx context.Context, c *socketcluster.Conn, _ json.RawMessage) (any, error) {
+		err := c.Authenticate(ctx, &bridge.Message{Kind: bridge.MessageRedisKey, SessionID: "42"})
+		<-issued
+		_ = c.Authenticate(ctx, &bridge.Message{Kind: bridge.MessageRedisKey, SessionID: "nobody"}) // comes after the token
+		return nil, err
+	})
+	c := s.dial(t, nil)
+	c.shake("")
+	c.send("") // settled
+	c.send(`{"event":"slow","cid":2}`)
+	last := ""
+	for {
+		frame, err := c.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(frame, `{"event":"#setAuthToken"`) {
+			last = frame
+		}
+		if frame == `{"rid":2}` {
+			c.send(`{"event":"whoami","cid":3}`) // what is told after the answer comes before this one's
+		}
+		if strings.HasPrefix(frame, `{"rid":3`) {
+			break
+		}
+	}
+	if !strings.HasPrefix(last, `{"event":"#setAuthToken","data":{"token":"ey`) {
+		t.Errorf("the client was last told %s, want its token", last)
+	}
+}
+
 // The order on the wire: the answer, then #setAuthToken; and a client that
 // removes its token gets no answer.
 func TestWireOrder(t *testing.T) {
