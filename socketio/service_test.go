@@ -164,11 +164,12 @@ func newService(t testing.TB, cors *types.Cors, set func(*socket.Server) error) 
 // guarded is a service with one guarded namespace.
 func guarded(t testing.TB, b *bridge.Bridge, opts *socketio.Options) *service {
 	t.Helper()
-	if opts == nil {
-		opts = &socketio.Options{}
+	o := socketio.Options{Logger: silent}
+	if opts != nil {
+		o = *opts
+		o.Logger = silent
 	}
-	opts.Logger = silent
-	return newService(t, nil, func(io *socket.Server) error { return socketio.Use(io.Sockets(), b, opts) })
+	return newService(t, nil, func(io *socket.Server) error { return socketio.Use(io.Sockets(), b, &o) })
 }
 
 // serve is the application: who asks is told who they are, and everybody is in
