@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,59 +18,28 @@ import (
 
 const channel = "private-user-42"
 
-// connect makes n connections, some at once, and returns them, or closes each
-// when it has been subscribed.
-func connect(ctx context.Context, addr string, n, atOnce int, hold bool) ([]*websocket.Conn, error) {
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "42", "exp": time.Now().Add(time.Hour).Unix()}).SignedString(secret)
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}
-	defer client.CloseIdleConnections()
-	var mu sync.Mutex
-	var open []*websocket.Conn
-	var errs []error
-	work := make(chan struct{})
-	var wg sync.WaitGroup
-	for range atOnce {
-		wg.Go(func() {
-			for range work {
-				ws, err := subscribe(ctx, client, addr, token)
-				mu.Lock()
-				switch {
-				case err != nil:
-					errs = append(errs, err)
-				case hold:
-					open = append(open, ws)
-				default:
-					_ = ws.Close()
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for range n {
-		work <- struct{}{}
-	}
-	close(work)
-	wg.Wait()
-	return open, errors.Join(errs...)
-}
+// token is what every client has.
+var token = sync.OnceValues(func() (string, error) {
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "42", "exp": time.Now().Add(time.Hour).Unix()}).SignedString(secret)
+})
+
+// client keeps a connection for each of those that ask at once.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: math.MaxInt}}
 
 // subscribe makes one connection and subscribes it to a private channel.
-func subscribe(ctx context.Context, client *http.Client, addr, token string) (*websocket.Conn, error) {
+func subscribe(ctx context.Context, addr string) (*websocket.Conn, error) {
 	ws, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+addr+"/app/"+appKey+"?protocol=7", nil)
 	if err != nil {
 		return nil, err
 	}
 	_ = ws.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if err := exchange(ctx, ws, client, addr, token); err != nil {
+	if err := exchange(ctx, ws, addr); err != nil {
 		return nil, errors.Join(err, ws.Close())
 	}
 	return ws, nil
 }
 
-func exchange(ctx context.Context, ws *websocket.Conn, client *http.Client, addr, token string) error {
+func exchange(ctx context.Context, ws *websocket.Conn, addr string) error {
 	var hello struct{ Data string }
 	if err := ws.ReadJSON(&hello); err != nil {
 		return err
@@ -80,7 +50,7 @@ func exchange(ctx context.Context, ws *websocket.Conn, client *http.Client, addr
 	if err := json.Unmarshal([]byte(hello.Data), &id); err != nil {
 		return err
 	}
-	auth, err := authorize(ctx, client, addr, token, id.SocketID)
+	auth, err := authorize(ctx, addr, id.SocketID)
 	if err != nil {
 		return err
 	}
@@ -94,14 +64,18 @@ func exchange(ctx context.Context, ws *websocket.Conn, client *http.Client, addr
 	return err
 }
 
-func authorize(ctx context.Context, client *http.Client, addr, token, socket string) (string, error) {
+func authorize(ctx context.Context, addr, socket string) (string, error) {
+	bearer, err := token()
+	if err != nil {
+		return "", err
+	}
 	form := url.Values{"socket_id": {socket}, "channel_name": {channel}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/pusher/auth", strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Authorization", "Bearer "+bearer)
 	resp, err := client.Do(r)
 	if err != nil {
 		return "", err

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 
@@ -24,36 +22,29 @@ var (
 	appSecret = "7ad3773142a6692b25b8"
 )
 
-// beServer serves until ctx ends.
-func beServer(ctx context.Context, kind string) error {
+// newHandler is the adapter, or the bare server.
+func newHandler(kind string) (http.Handler, error) {
 	mux := http.NewServeMux()
-	if kind == "adapter" {
-		s, err := newAdapter()
-		if err != nil {
-			return err
-		}
-		mux.Handle("/app/", s)
-		mux.Handle("/pusher/auth", s.AuthHandler(func(_ context.Context, id *bridge.Identity, channel string) (*pusher.Member, error) {
-			if channel != "private-user-"+id.User {
-				return nil, pusher.ErrForbidden
-			}
-			return nil, nil
-		}))
-	} else {
+	if kind != "adapter" {
 		mux.HandleFunc("/app/", bare)
 		mux.HandleFunc("/pusher/auth", func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			_, _ = io.WriteString(w, `{"auth":"key:00"}`)
 		})
+		return mux, nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := newAdapter()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	fmt.Println("listening on", l.Addr())
-	srv := &http.Server{Handler: mux}
-	go func() { <-ctx.Done(); _ = srv.Close() }()
-	return srv.Serve(l)
+	mux.Handle("/app/", s)
+	mux.Handle("/pusher/auth", s.AuthHandler(func(_ context.Context, id *bridge.Identity, channel string) (*pusher.Member, error) {
+		if channel != "private-user-"+id.User {
+			return nil, pusher.ErrForbidden
+		}
+		return nil, nil
+	}))
+	return mux, nil
 }
 
 func newAdapter() (*pusher.Server, error) {

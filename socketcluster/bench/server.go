@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 
@@ -19,31 +16,21 @@ import (
 // secret signs the tokens of all servers; nothing is protected by it.
 var secret = []byte("a secret of thirty-two bytes or more")
 
-// beServer serves until ctx ends.
-func beServer(ctx context.Context, kind string) error {
-	handler := http.Handler(http.HandlerFunc(echo))
-	if kind == "adapter" {
-		auth, err := jwtmode.New(jwtmode.Options{Algorithms: []string{"HS256"}, Key: secret})
-		if err != nil {
-			return err
-		}
-		silent := slog.New(slog.NewTextHandler(io.Discard, nil))
-		b, err := bridge.New(auth, &bridge.Options{Logger: silent})
-		if err != nil {
-			return err
-		}
-		if handler, err = socketcluster.New(b, &socketcluster.Options{Logger: silent}); err != nil {
-			return err
-		}
+// newHandler is the adapter, or the bare server.
+func newHandler(kind string) (http.Handler, error) {
+	if kind != "adapter" {
+		return http.HandlerFunc(echo), nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	auth, err := jwtmode.New(jwtmode.Options{Algorithms: []string{"HS256"}, Key: secret})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	fmt.Println("listening on", l.Addr())
-	srv := &http.Server{Handler: handler}
-	go func() { <-ctx.Done(); _ = srv.Close() }()
-	return srv.Serve(l)
+	silent := slog.New(slog.NewTextHandler(io.Discard, nil))
+	b, err := bridge.New(auth, &bridge.Options{Logger: silent})
+	if err != nil {
+		return nil, err
+	}
+	return socketcluster.New(b, &socketcluster.Options{Logger: silent})
 }
 
 var upgrader = websocket.Upgrader{ReadBufferSize: 256, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{}}

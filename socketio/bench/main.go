@@ -9,7 +9,6 @@
 package main
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -17,9 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -27,11 +24,15 @@ import (
 	"github.com/zishang520/socket.io/servers/socket/v3"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/compare"
 	"github.com/sessionbridge/sessionbridge/jwtmode"
 	"github.com/sessionbridge/sessionbridge/socketio"
 )
 
-const secret = "0123456789abcdef0123456789abcdef"
+const (
+	secret = "0123456789abcdef0123456789abcdef"
+	atOnce = 8 // connections that are made at the same time
+)
 
 var (
 	connections = flag.Int("connections", 3000, "of each server, in each round")
@@ -46,7 +47,7 @@ func main() {
 	if *serveAs != "" {
 		err = serve(*serveAs == "jwt")
 	} else {
-		err = compare()
+		err = table()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -77,7 +78,7 @@ func serve(guarded bool) error {
 
 type result struct{ cpu, memory float64 } // seconds and bytes a connection
 
-func compare() error {
+func table() error {
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "42", "exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(secret))
 	if err != nil {
 		return err
@@ -123,66 +124,39 @@ func node(auth string) *exec.Cmd {
 
 // measure makes the connections and holds them.
 func measure(cmd *exec.Cmd, token string) (result, error) {
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	p, err := compare.Start(cmd)
 	if err != nil {
 		return result{}, err
 	}
-	if err := cmd.Start(); err != nil {
-		return result{}, err
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return result{}, err
-	}
-	_, host, _ := strings.Cut(strings.TrimSpace(line), "http://")
-	url := "ws://" + host + "/socket.io/?EIO=4&transport=websocket"
+	defer p.Stop()
+	url := "ws" + strings.TrimPrefix(p.Addr, "http") + "/socket.io/?EIO=4&transport=websocket"
+	one := func() (*websocket.Conn, error) { return dial(url, token) }
 
-	if err := connect(200, url, token, func(ws *websocket.Conn) { ws.Close() }); err != nil { // warm
+	if _, err := compare.Connect(200, atOnce, false, one); err != nil { // warm
 		return result{}, err
 	}
-	var mu sync.Mutex
-	var held []*websocket.Conn
-	defer func() {
-		for _, ws := range held {
-			ws.Close()
-		}
-	}()
-	cpu, memory, err := usage(cmd.Process.Pid)
+	before, err := usage(p)
 	if err != nil {
 		return result{}, err
 	}
-	if err := connect(*connections, url, token, func(ws *websocket.Conn) { mu.Lock(); held = append(held, ws); mu.Unlock() }); err != nil {
+	held, err := compare.Connect(*connections, atOnce, true, one)
+	if err != nil {
 		return result{}, err
 	}
-	cpuAfter, memoryAfter, err := usage(cmd.Process.Pid)
+	defer compare.Close(held)
+	after, err := usage(p)
 	n := float64(*connections)
-	return result{(cpuAfter - cpu) / n, (memoryAfter - memory) / n}, err
+	return result{(after.cpu - before.cpu) / n, (after.memory - before.memory) / n}, err
 }
 
-// connect makes n connections, 8 at once.
-func connect(n int, url, token string, done func(*websocket.Conn)) error {
-	var wg sync.WaitGroup
-	var once sync.Once
-	var failed error
-	slots := make(chan struct{}, 8)
-	for range n {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if ws, err := dial(url, token); err != nil {
-				once.Do(func() { failed = err })
-			} else {
-				done(ws)
-			}
-		})
+// usage returns what a server has used so far.
+func usage(p *compare.Process) (result, error) {
+	cpu, err := p.CPU()
+	if err != nil {
+		return result{}, err
 	}
-	wg.Wait()
-	return failed
+	memory, err := p.Resident()
+	return result{cpu.Seconds(), float64(memory)}, err
 }
 
 func dial(url, token string) (*websocket.Conn, error) {
@@ -201,25 +175,4 @@ func dial(url, token string) (*websocket.Conn, error) {
 		return nil, fmt.Errorf("not connected: %q %w", p, err)
 	}
 	return ws, nil
-}
-
-// usage returns a process' CPU time in seconds and its resident bytes.
-func usage(pid int) (cpu, memory float64, err error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name may hold spaces
-	fields := strings.Fields(rest)
-	if len(fields) < 22 {
-		return 0, 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
-	}
-	var n [3]float64
-	for i, f := range []int{11, 12, 21} { // utime, stime, rss: proc(5) counts from the pid
-		if n[i], err = strconv.ParseFloat(fields[f], 64); err != nil {
-			return 0, 0, err
-		}
-	}
-	const ticks = 100 // USER_HZ
-	return (n[0] + n[1]) / ticks, n[2] * float64(os.Getpagesize()), nil
 }

@@ -1,44 +1,28 @@
-package main
+package compare
 
 import (
 	"bufio"
-	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
-//go:embed server.cjs
-var script []byte
+// ready is what a server's first line begins with; where it listens follows.
+const ready = "listening on "
 
-// writeScript puts Node's program where Node can read it.
-func writeScript() (path string, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "socketcluster-bench")
-	if err != nil {
-		return "", nil, err
-	}
-	path = filepath.Join(dir, "server.cjs")
-	if err := os.WriteFile(path, script, 0o600); err != nil {
-		return "", nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return path, func() { _ = os.RemoveAll(dir) }, nil
-}
-
-// process is a server that runs.
-type process struct {
+// Process is a server that runs.
+type Process struct {
+	Addr string // as the server wrote it
 	cmd  *exec.Cmd
-	addr string
 }
 
-// start starts a server and waits for the line that says where it listens.
-func start(ctx context.Context, command []string) (*process, error) {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+// Start starts a server and waits for its first line on standard output, which
+// must be "listening on" and its address. The caller must call Stop.
+func Start(cmd *exec.Cmd) (*Process, error) {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -47,19 +31,21 @@ func start(ctx context.Context, command []string) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd}
+	p := &Process{cmd: cmd}
 	lines := bufio.NewScanner(out)
+	found := false
 	if lines.Scan() {
-		p.addr = strings.TrimPrefix(lines.Text(), "listening on ")
+		p.Addr, found = strings.CutPrefix(lines.Text(), ready)
 	}
-	if p.addr == "" || p.addr == lines.Text() {
-		p.stop()
-		return nil, errors.New("the server did not start")
+	if !found {
+		p.Stop()
+		return nil, errors.New("the server did not start: its first line does not say where it listens")
 	}
 	return p, nil
 }
 
-func (p *process) stop() {
+// Stop kills the server.
+func (p *Process) Stop() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait() // killed
 }
@@ -68,8 +54,9 @@ func (p *process) stop() {
 // every architecture that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// cpu returns how much processor time the server has used (proc_pid_stat(5)).
-func (p *process) cpu() (time.Duration, error) {
+// CPU returns how much processor time the server has used, in steps of 10 ms
+// (proc_pid_stat(5)).
+func (p *Process) CPU() (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
@@ -90,8 +77,9 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(ticks) * clockTick, nil
 }
 
-// resident returns how much memory the server has, in bytes.
-func (p *process) resident() (int64, error) {
+// Resident returns how much memory the server has, in bytes
+// (proc_pid_statm(5)).
+func (p *Process) Resident() (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
