@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/outbox"
 )
 
 // conn is one client's socket.
@@ -21,7 +22,7 @@ type conn struct {
 	own    *bridge.Link // of the upgrade request; perhaps nobody's
 
 	mu      sync.Mutex
-	queue   queue
+	queue   outbox.Queue
 	subs    map[string]*subscription
 	grants  map[string]*grant
 	holders []*holder
@@ -34,7 +35,9 @@ type conn struct {
 }
 
 func newConn(s *Server, ws *websocket.Conn, l *bridge.Link) *conn {
-	return &conn{server: s, ws: ws, id: newSocketID(), own: l, heard: time.Now(), subs: map[string]*subscription{}}
+	c := &conn{server: s, ws: ws, id: newSocketID(), own: l, heard: time.Now(), subs: map[string]*subscription{}}
+	c.queue = outbox.Queue{Lock: &c.mu, WS: ws, MaxBytes: s.opts.MaxQueue, WriteTimeout: s.opts.WriteTimeout, TooSlow: c.tooSlow}
+	return c
 }
 
 func (c *conn) remote() slog.Attr { return slog.String("remote", c.ws.RemoteAddr().String()) }
@@ -49,7 +52,7 @@ func (c *conn) start() {
 	})
 	c.mu.Lock()
 	c.idle = time.AfterFunc(c.server.opts.ActivityTimeout, c.listen)
-	c.push(item{frame: connectionEstablished(c.id, c.server.opts.ActivityTimeout)})
+	c.push(connectionEstablished(c.id, c.server.opts.ActivityTimeout))
 	c.mu.Unlock()
 	go func() {
 		c.own.OnEnd(func(e *bridge.EndError) { c.close(closeCode(e.Code), string(e.Code)) })
@@ -65,7 +68,7 @@ func (c *conn) read() error {
 		if errors.Is(err, websocket.ErrReadLimit) {
 			// Closing right away would reset the connection, and the client
 			// would not see the 1009 that has been sent.
-			_ = c.ws.SetReadDeadline(time.Now().Add(closeGrace))
+			_ = c.ws.SetReadDeadline(time.Now().Add(outbox.CloseGrace))
 			_, _ = io.Copy(io.Discard, c.ws.NetConn())
 		}
 		if err != nil {
@@ -87,7 +90,7 @@ func (c *conn) read() error {
 func (c *conn) sealed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queue.sealed
+	return c.queue.Sealed()
 }
 
 // hear notes that the client is there.
@@ -100,7 +103,7 @@ func (c *conn) hear() {
 // listen pings a client that has been silent, and gives up one that stays so.
 func (c *conn) listen() {
 	c.mu.Lock()
-	if c.queue.sealed {
+	if c.queue.Sealed() {
 		c.mu.Unlock()
 		return
 	}
@@ -108,7 +111,7 @@ func (c *conn) listen() {
 	rest := c.server.opts.ActivityTimeout - time.Since(c.heard)
 	if rest <= 0 && !c.pinged {
 		c.pinged = true
-		c.push(item{frame: ping})
+		c.push(ping)
 	}
 	if c.pinged {
 		rest += c.server.opts.PongTimeout
@@ -165,9 +168,9 @@ func (c *conn) active() {
 func (c *conn) fail(channel string, p *problem) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.push(item{frame: errorEvent(p.code, p.message)})
+	c.push(errorEvent(p.code, p.message))
 	if channel != "" {
-		c.push(item{frame: subscriptionError(channel, p)})
+		c.push(subscriptionError(channel, p))
 	}
 }
 
@@ -183,19 +186,19 @@ func (c *conn) close(code int, message string) {
 func (c *conn) closePlainly(code int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.push(item{code: code})
+	c.queue.Push(outbox.Item{Code: code})
 }
 
 // shut is close; the caller holds c.mu, and has the subscriptions that are
 // returned leave.
 func (c *conn) shut(code int, message string) (lost []*subscription) {
-	if c.queue.sealed {
+	if c.queue.Sealed() {
 		return nil
 	}
 	lost = c.forget()
-	c.queue.clear()
-	c.push(item{frame: errorEvent(code, message)})
-	c.push(item{frame: []byte(message), code: code})
+	c.queue.Clear()
+	c.push(errorEvent(code, message))
+	c.queue.Push(outbox.Item{Frame: []byte(message), Code: code})
 	return lost
 }
 
@@ -226,12 +229,12 @@ func (c *conn) leave(lost []*subscription) {
 // finish lets go of everything.
 func (c *conn) finish(cause error) {
 	c.mu.Lock()
-	c.queue.sealed = true
+	c.queue.Seal()
 	lost := c.forget()
 	c.idle.Stop()
 	c.mu.Unlock()
 	c.leave(lost)
 	c.server.remove(c)
 	c.own.Close(cause)
-	c.hangUp()
+	c.queue.HangUp()
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/gorilla/websocket"
-
 	"github.com/sessionbridge/sessionbridge/bridge"
 )
 
@@ -100,6 +98,3 @@ func refuse(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Cache-Control", "no-store")
 	http.Error(w, message, status)
 }
-
-// tooSlow closes a client that does not read.
-const tooSlow = websocket.CloseTryAgainLater

@@ -40,7 +40,7 @@ func (c *conn) grant(name, proof string, l *bridge.Link) error {
 	c.mu.Lock()
 	former := c.grants[name]
 	switch {
-	case c.queue.sealed:
+	case c.queue.Sealed():
 		c.mu.Unlock()
 		return errSocketGone
 	case former != nil:
@@ -162,9 +162,9 @@ func (c *conn) holderEnded(h *holder, e *bridge.EndError) {
 	}
 	if len(lost) > 0 {
 		p := &problem{closeCode(e.Code), "AuthError", string(e.Code)}
-		c.push(item{frame: errorEvent(p.code, p.message)})
+		c.push(errorEvent(p.code, p.message))
 		for _, s := range lost {
-			c.push(item{frame: subscriptionError(s.channel, p)})
+			c.push(subscriptionError(s.channel, p))
 		}
 	}
 	c.mu.Unlock()

@@ -8,5 +8,9 @@ import (
 
 // The adapter knows the hook, and no store or token format.
 func TestImports(t *testing.T) {
-	arrows.Only(t, "github.com/gorilla/websocket", "github.com/sessionbridge/sessionbridge/bridge")
+	arrows.Only(t,
+		"github.com/gorilla/websocket",
+		"github.com/sessionbridge/sessionbridge/bridge",
+		"github.com/sessionbridge/sessionbridge/internal/outbox",
+	)
 }

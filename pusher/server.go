@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/outbox"
 )
 
 const (
@@ -174,7 +175,7 @@ func (s *Server) turnAway(w http.ResponseWriter, r *http.Request, p *problem) {
 		return
 	}
 	defer ws.Close()
-	deadline := time.Now().Add(closeGrace)
+	deadline := time.Now().Add(outbox.CloseGrace)
 	_ = ws.SetWriteDeadline(deadline)
 	_ = ws.SetReadDeadline(deadline)
 	ws.SetReadLimit(s.opts.ReadLimit)

@@ -27,7 +27,7 @@ func (c *conn) signIn(proof, data string) *problem {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.queue.sealed {
+	if c.queue.Sealed() {
 		return nil
 	}
 	if c.user != nil && c.user.id != m.id {
@@ -42,7 +42,7 @@ func (c *conn) signIn(proof, data string) *problem {
 		c.release(former.holder)
 	}
 	c.user = &user{*m, h}
-	c.push(item{frame: signinSuccess(data)})
+	c.push(signinSuccess(data))
 	return nil
 }
 

@@ -38,7 +38,7 @@ func (c *conn) enter(name, proof string, data *string) (s, former *subscription,
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.queue.sealed {
+	if c.queue.Sealed() {
 		return nil, nil, nil
 	}
 	former = c.subs[name]

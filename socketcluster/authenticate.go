@@ -128,7 +128,7 @@ func (c *Conn) badToken(ref *bridge.Refusal, e *authError) {
 	case !tooMany && c.standing(c.link) != nil:
 		c.pushAuth(setAuthToken(c.token.text)) // the client took itself for nobody
 	case tooMany || e.IsBadToken:
-		c.push(item{frame: removeAuthToken}) // agrees with the answer, in whichever order
+		c.push(removeAuthToken) // agrees with the answer, in whichever order
 	}
 	c.mu.Unlock()
 	if tooMany {
@@ -153,9 +153,9 @@ func (c *Conn) authenticate(p packet) {
 		c.attempts = 0
 		c.answerAuth(p, authStatus{IsAuthenticated: true})
 	case ref == nil:
-		c.push(item{frame: failure(p.call, errEnded)})
+		c.push(failure(p.call, errEnded))
 	case unknown(ref):
-		c.push(item{frame: failure(p.call, errLater)}) // upon this name, a client leaves its state as it is
+		c.push(failure(p.call, errLater)) // upon this name, a client leaves its state as it is
 	default:
 		e = authErrorOf(ref, m.Token)
 		if e.IsBadToken {

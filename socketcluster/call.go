@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/outbox"
 )
 
 // call is a procedure that runs.
@@ -88,7 +89,7 @@ func (c *Conn) run(p packet, f Procedure, link *bridge.Link) {
 	if link.Identity() == nil { // nobody's answers hold in any case
 		link = nil
 	}
-	c.send(item{frame: frame, link: link, call: p.call})
+	c.send(outbox.Item{Frame: frame, Guard: during{link, p.call}})
 	for _, f := range running.done() {
 		f()
 	}

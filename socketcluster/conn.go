@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/outbox"
 )
 
 // Conn is one client's socket. It is safe for concurrent use.
@@ -33,7 +34,7 @@ type Conn struct {
 	mu     sync.Mutex
 	link   *bridge.Link // the present authentication, or that of nobody; never nil
 	over   bool
-	queue  queue
+	queue  outbox.Queue
 	subs   map[string]*subscription
 	told   told
 	token  token
@@ -50,6 +51,7 @@ type Conn struct {
 
 func newConn(s *Server, ws *websocket.Conn, l *bridge.Link) *Conn {
 	c := &Conn{server: s, ws: ws, id: rand.Text(), link: l}
+	c.queue = outbox.Queue{Lock: &c.mu, WS: ws, MaxBytes: s.opts.MaxQueue, WriteTimeout: s.opts.WriteTimeout, TooSlow: c.tooSlow}
 	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(l.Request().Context()))
 	return c
 }
@@ -92,10 +94,10 @@ func (c *Conn) Transmit(name string, data any) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.queue.sealed {
+	if c.queue.Sealed() {
 		return net.ErrClosed
 	}
-	c.push(item{frame: frame, link: c.link})
+	c.queue.Push(outbox.Item{Frame: frame, Guard: during{link: c.link}})
 	return nil
 }
 
@@ -110,9 +112,9 @@ func (c *Conn) Close(code int, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if held := c.told.held; held != nil {
-		c.push(item{frame: held})
+		c.push(held)
 	}
-	c.push(item{frame: []byte(reason), code: code})
+	c.queue.Push(outbox.Item{Frame: []byte(reason), Code: code})
 }
 
 func (c *Conn) remote() slog.Attr { return slog.String("remote", c.ws.RemoteAddr().String()) }
@@ -136,7 +138,7 @@ func (c *Conn) read() error {
 			_ = c.ws.SetReadDeadline(time.Now().Add(c.server.opts.PingTimeout))
 		}
 		if c.sealed() { // only the peer's close frame is awaited
-			_ = c.ws.SetReadDeadline(time.Now().Add(closeGrace))
+			_ = c.ws.SetReadDeadline(time.Now().Add(outbox.CloseGrace))
 		}
 		kind, p, err := c.ws.ReadMessage()
 		if err != nil {
@@ -160,7 +162,7 @@ func (c *Conn) read() error {
 func (c *Conn) sealed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queue.sealed
+	return c.queue.Sealed()
 }
 
 // readFailed says a last word, if the client may be there to hear it.
@@ -168,7 +170,7 @@ func (c *Conn) readFailed(err error) error {
 	if errors.Is(err, websocket.ErrReadLimit) {
 		// Closing right away would reset the connection, and the client would
 		// not see the 1009 that has been sent.
-		_ = c.ws.SetReadDeadline(time.Now().Add(closeGrace))
+		_ = c.ws.SetReadDeadline(time.Now().Add(outbox.CloseGrace))
 		_, _ = io.Copy(io.Discard, c.ws.NetConn())
 		return err
 	}
@@ -181,11 +183,12 @@ func (c *Conn) readFailed(err error) error {
 		code = CloseNoHandshake
 	}
 	c.mu.Lock()
-	sealed := c.queue.sealed
-	c.queue.sealed, c.queue.items, c.queue.bytes = true, nil, 0
+	sealed := c.queue.Sealed()
+	c.queue.Seal()
+	c.queue.Clear()
 	c.mu.Unlock()
 	if !sealed {
-		_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(closeGrace))
+		_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(outbox.CloseGrace))
 	}
 	return err
 }
@@ -256,14 +259,14 @@ func (c *Conn) answer(p packet) {
 // pushOK is answer, for a caller that holds c.mu.
 func (c *Conn) pushOK(p packet) {
 	if p.call != nil {
-		c.push(item{frame: success(p.call)})
+		c.push(success(p.call))
 	}
 }
 
 // fail answers a call with an error.
 func (c *Conn) fail(p packet, err any) {
 	if p.call != nil {
-		c.send(item{frame: failure(p.call, err)})
+		c.send(outbox.Item{Frame: failure(p.call, err)})
 	}
 }
 
@@ -281,7 +284,7 @@ func (c *Conn) ping() {
 	if c.over {
 		return
 	}
-	if len(c.queue.items) == 0 { // else it is late already
+	if c.queue.Empty() { // else it is late already
 		c.pushPing()
 	}
 	c.pinger.Reset(c.server.opts.PingInterval)
@@ -291,7 +294,7 @@ func (c *Conn) ping() {
 func (c *Conn) finish(cause error) {
 	c.mu.Lock()
 	c.over = true
-	c.queue.sealed = true
+	c.queue.Seal()
 	link := c.link
 	subs := c.subs
 	c.subs = nil
@@ -311,7 +314,7 @@ func (c *Conn) finish(cause error) {
 	}
 	c.cancel(cause)
 	link.Close(cause)
-	c.hangUp()
+	c.queue.HangUp()
 }
 
 // log notes a failure of the application's functions.

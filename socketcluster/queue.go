@@ -5,35 +5,61 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"time"
-
-	"github.com/gorilla/websocket"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/outbox"
 )
 
-const (
-	// itemCost is what a message in a queue is taken to need beyond its bytes.
-	itemCost = 128
-	// closeGrace is how long a close frame may take, there and back.
-	closeGrace = 2 * time.Second
-)
-
-// item is one message that waits to be written.
-type item struct {
-	frame []byte
-	sub   *subscription   // whose message it is; nil: none's
-	link  *bridge.Link    // must not have ended; nil: need not be looked at
-	call  json.RawMessage // what is answered if the link has ended; nil: nothing
-	code  int             // closes the connection, with frame as the reason; 0: does not
+// tooSlow notes that a client is cut off because it does not read.
+func (c *Conn) tooSlow() {
+	c.server.opts.Logger.LogAttrs(c.ctx, slog.LevelWarn, "socketcluster: a client that reads too slowly is cut off", c.remote())
 }
 
-// queue is what waits for a client. It is guarded by Conn.mu.
-type queue struct {
-	items   []item
-	bytes   int
-	writing bool // a goroutine writes; there is one only while there is work
-	sealed  bool // nothing follows any more
+// send queues a message.
+func (c *Conn) send(i outbox.Item) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue.Push(i)
+}
+
+// push queues a message that is written in any case. The caller holds c.mu.
+func (c *Conn) push(frame []byte) { c.queue.Push(outbox.Item{Frame: frame}) }
+
+// deliver queues a channel's message, unless its subscription is over.
+func (c *Conn) deliver(s *subscription, frame []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.alive() {
+		c.queue.Push(outbox.Item{Frame: frame, Guard: s})
+	}
+}
+
+// Pass lets nothing be written once the subscription is over.
+func (s *subscription) Pass(frame []byte) ([]byte, bool) { return frame, s.alive() }
+
+// alive reports whether a subscription may be delivered to at this moment. The
+// caller holds Conn.mu.
+func (s *subscription) alive() bool {
+	return !s.gone && (s.link == nil || s.link.Context().Err() == nil)
+}
+
+// during is the guard of a message to whom an authentication stands for.
+type during struct {
+	link *bridge.Link    // must not have ended; nil: need not be looked at
+	call json.RawMessage // what is answered if it has; nil: nothing
+}
+
+// Pass lets a call be answered with an error once the authentication has ended,
+// and nothing else be written.
+func (d during) Pass(frame []byte) ([]byte, bool) {
+	switch {
+	case !ended(d.link):
+		return frame, true
+	case d.call == nil:
+		return nil, false
+	default:
+		return failure(d.call, errEnded), true
+	}
 }
 
 // ended reports whether an authentication ended from this side: not by the
@@ -45,108 +71,3 @@ func ended(l *bridge.Link) bool {
 	end := (*bridge.EndError)(nil)
 	return errors.As(context.Cause(l.Context()), &end)
 }
-
-// send queues a message.
-func (c *Conn) send(i item) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.push(i)
-}
-
-// push queues a message. A client whose queue is full is cut off. The caller
-// holds c.mu.
-func (c *Conn) push(i item) {
-	if c.queue.sealed {
-		return
-	}
-	c.queue.items = append(c.queue.items, i)
-	c.queue.bytes += len(i.frame) + itemCost
-	switch {
-	case i.code != 0:
-		c.queue.sealed = true
-		time.AfterFunc(closeGrace, c.hangUp) // whatever blocks the writer
-	case c.queue.bytes > c.server.opts.MaxQueue:
-		c.cutOff()
-		return
-	}
-	if !c.queue.writing {
-		c.queue.writing = true
-		go c.write()
-	}
-}
-
-// deliver queues a channel's message, unless its subscription is over.
-func (c *Conn) deliver(s *subscription, frame []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s.alive() {
-		c.push(item{frame: frame, sub: s})
-	}
-}
-
-// alive reports whether a subscription may be delivered to at this moment. The
-// caller holds conn.mu.
-func (s *subscription) alive() bool {
-	return !s.gone && (s.link == nil || s.link.Context().Err() == nil)
-}
-
-// cutOff gives up a client that does not read. The caller holds c.mu.
-func (c *Conn) cutOff() {
-	c.queue.sealed, c.queue.items, c.queue.bytes = true, nil, 0
-	go func() {
-		c.server.opts.Logger.LogAttrs(c.ctx, slog.LevelWarn, "socketcluster: a client that reads too slowly is cut off", c.remote())
-		_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseTryAgainLater, "too slow"), time.Now().Add(closeGrace))
-		c.hangUp()
-	}()
-}
-
-// next takes what is to be written now out of the queue.
-func (c *Conn) next() (item, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.queue.items) > 0 {
-		i := c.queue.items[0]
-		c.queue.items[0] = item{}
-		c.queue.items = c.queue.items[1:]
-		c.queue.bytes -= len(i.frame) + itemCost
-		switch {
-		case i.sub != nil && !i.sub.alive():
-			continue
-		case !ended(i.link):
-		case i.call == nil:
-			continue
-		default:
-			i.frame = failure(i.call, errEnded)
-		}
-		return i, true
-	}
-	c.queue.items, c.queue.writing = nil, false
-	return item{}, false
-}
-
-// write writes until the queue is empty.
-func (c *Conn) write() {
-	for {
-		i, ok := c.next()
-		if !ok {
-			return
-		}
-		deadline := time.Now().Add(c.server.opts.WriteTimeout)
-		if i.code != 0 {
-			deadline = time.Now().Add(closeGrace)
-			_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(i.code, string(i.frame)), deadline)
-			_ = c.ws.SetReadDeadline(deadline) // for the peer's close frame
-			continue
-		}
-		_ = c.ws.SetWriteDeadline(deadline) // only stores it
-		if err := c.ws.WriteMessage(websocket.TextMessage, i.frame); err != nil {
-			c.mu.Lock()
-			c.queue.sealed, c.queue.items, c.queue.bytes = true, nil, 0
-			c.mu.Unlock()
-			c.hangUp()
-		}
-	}
-}
-
-// hangUp closes the network connection, upon which the reader ends.
-func (c *Conn) hangUp() { _ = c.ws.Close() }

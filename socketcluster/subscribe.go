@@ -207,7 +207,7 @@ func (c *Conn) reauthorize(link *bridge.Link, id *bridge.Identity, bound []*subs
 func (c *Conn) kick(s *subscription, message string) {
 	s.gone = true
 	delete(c.subs, s.channel)
-	c.push(item{frame: kickOut(s.channel, message)})
+	c.push(kickOut(s.channel, message))
 }
 
 // KickOut ends the client's subscription to a channel; the message is for the

@@ -49,7 +49,7 @@ func (c *Conn) answerAuth(p packet, data any) {
 // for. The caller holds c.mu.
 func (c *Conn) pushUnsettling(frame []byte) {
 	c.told.answered, c.told.waiting, c.told.held = c.told.pings, true, nil
-	c.push(item{frame: frame})
+	c.push(frame)
 }
 
 // pushAuth sends an event about the client's authentication, once the client
@@ -62,16 +62,16 @@ func (c *Conn) pushAuth(frame []byte) {
 		c.told.held = frame
 		return
 	}
-	c.push(item{frame: frame})
+	c.push(frame)
 }
 
 // pushPing pings the client. The caller holds c.mu.
 func (c *Conn) pushPing() {
-	if c.queue.sealed {
+	if c.queue.Sealed() {
 		return
 	}
 	c.told.pings++
-	c.push(item{frame: []byte{}})
+	c.push([]byte{})
 }
 
 // ponged takes a pong.
@@ -88,6 +88,6 @@ func (c *Conn) ponged() {
 	c.told.waiting = false
 	if held := c.told.held; held != nil {
 		c.told.held = nil
-		c.push(item{frame: held})
+		c.push(held)
 	}
 }
