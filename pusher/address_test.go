@@ -6,12 +6,13 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/pusher"
 )
 
 // The first message, byte by byte.
 func TestConnectionEstablished(t *testing.T) {
-	s := newService(t, newSessions(), pusher.Options{})
+	s := newService(t, wiretest.NewSessions(), pusher.Options{})
 	ids := map[string]bool{}
 	for range 3 {
 		c := s.dialPath(t, path, nil)
@@ -32,7 +33,7 @@ func TestConnectionEstablished(t *testing.T) {
 
 // What a client is told that is not let in.
 func TestRefused(t *testing.T) {
-	sessions := newSessions("42")
+	sessions := wiretest.NewSessions("42")
 	s := newService(t, sessions, pusher.Options{})
 	for _, tc := range []struct {
 		name, path string
@@ -51,7 +52,7 @@ func TestRefused(t *testing.T) {
 		{name: "the store is away", path: path, header: http.Header{"Cookie": {"user=42"}}, down: true, code: pusher.CodeTryLater, message: "unavailable"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			sessions.fail(tc.down)
+			sessions.Fail(tc.down)
 			c := s.dialPath(t, tc.path, tc.header)
 			want, err := json.Marshal(map[string]any{"event": "pusher:error", "data": map[string]any{"code": tc.code, "message": tc.message}})
 			if err != nil {
@@ -68,7 +69,7 @@ func TestRefused(t *testing.T) {
 			if err := json.Unmarshal([]byte(got), &b); err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "frame", a, b)
+			wiretest.Equal(t, "frame", a, b)
 			c.wantClose(tc.code)
 		})
 	}
@@ -77,42 +78,42 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	equal(t, "status without an upgrade", http.StatusUpgradeRequired, resp.StatusCode)
+	wiretest.Equal(t, "status without an upgrade", http.StatusUpgradeRequired, resp.StatusCode)
 	if n := s.bridge.Len(); n != 0 {
 		t.Errorf("%d lives left", n)
 	}
 }
 
 func TestCapacity(t *testing.T) {
-	s := newService(t, newSessions(), pusher.Options{MaxConnections: 1})
+	s := newService(t, wiretest.NewSessions(), pusher.Options{MaxConnections: 1})
 	first := s.dial(t, "")
 	second := s.dialPath(t, path, nil)
 	second.want(`{"event":"pusher:error","data":{"code":4100,"message":"over capacity"}}`)
 	second.wantClose(pusher.CodeTryLater)
 	first.ws.Close()
-	eventually(t, "the first is gone", func() bool { return s.bridge.Len() == 0 })
+	wiretest.Eventually(t, "the first is gone", func() bool { return s.bridge.Len() == 0 })
 	s.dial(t, "").send(`{"event":"pusher:ping","data":{}}`)
 }
 
 // The client's own view: it stays away, or comes back.
 func TestRefusedClient(t *testing.T) {
-	sessions := newSessions("42")
+	sessions := wiretest.NewSessions("42")
 	s := newService(t, sessions, pusher.Options{})
 	t.Run("a forged cookie", func(t *testing.T) {
 		c := s.node(t, s.jar(t, "user=forged"), with{})
-		c.must(map[string]any{"do": "connect"})
-		c.waitFor("error", func(d map[string]any) bool { // of the handshake
+		c.Must(map[string]any{"do": "connect"})
+		c.WaitFor("error", func(d map[string]any) bool { // of the handshake
 			e, _ := d["error"].(map[string]any)
 			return d["type"] == "WebSocketError" && e["type"] == "PusherError" && e["data"].(map[string]any)["code"] == 4009.0
 		})
 		c.waitState("disconnected")
 	})
 	t.Run("the store is away", func(t *testing.T) {
-		sessions.fail(true)
+		sessions.Fail(true)
 		c := s.node(t, s.jar(t, "user=42"), with{})
-		c.must(map[string]any{"do": "connect"})
-		equal(t, "connecting_in", any(1.0), c.wait("connecting_in")["seconds"])
-		sessions.fail(false)
+		c.Must(map[string]any{"do": "connect"})
+		wiretest.Equal(t, "connecting_in", any(1.0), c.Wait("connecting_in")["seconds"])
+		sessions.Fail(false)
 		c.waitState("connected")
 	})
 }

@@ -1,136 +1,23 @@
 package pusher_test
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/remote"
-	"github.com/redis/go-redis/v9"
-
-	"github.com/sessionbridge/sessionbridge/bridge"
-	"github.com/sessionbridge/sessionbridge/cookie"
-	"github.com/sessionbridge/sessionbridge/internal/parts"
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/pusher"
-	"github.com/sessionbridge/sessionbridge/stores"
 )
-
-// logoutBound is how soon after the web application's logout the client's own
-// event must come: that of a plain socket.
-const logoutBound = time.Second
-
-// stacks are the web applications.
-var stacks = []struct {
-	name  string
-	start func(testing.TB, *parts.Process) *parts.Process
-	stack func() cookie.Stack
-}{
-	{"php", func(t testing.TB, r *parts.Process) *parts.Process { return partstest.PHP(t, r) }, cookie.PHP},
-	{"express",
-		func(t testing.TB, r *parts.Process) *parts.Process { return partstest.Express(t, r, "a secret") },
-		func() cookie.Stack { return cookie.Express("a secret") }},
-}
-
-// sessionAuth reads a stack's sessions, by cookie and by rediskey, and tokens.
-func sessionAuth(t testing.TB, redisURL string, stack cookie.Stack) bridge.Authenticator {
-	t.Helper()
-	opts, err := redis.ParseURL(redisURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.ContextTimeoutEnabled = true
-	client := redis.NewClient(opts)
-	t.Cleanup(func() { client.Close() })
-	store, err := stores.NewRedis(client, &stores.RedisOptions{Watch: stores.WatchOptions{Logger: silent}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	app, err := cookie.New(store, stack)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := cookie.RedisKey(app)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bridge.First(app, key, tokens(t))
-}
-
-// visitor is a browser's session with a web application.
-type visitor struct {
-	t      testing.TB
-	app    string
-	client *http.Client
-	key    string
-}
-
-func newVisitor(t testing.TB, app string) *visitor {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &visitor{t: t, app: app, client: &http.Client{Jar: jar, Transport: transport}}
-}
-
-func (v *visitor) post(path string, form url.Values) {
-	v.t.Helper()
-	resp, err := v.client.PostForm(v.app+path, form)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		v.t.Fatalf("POST %s: %s %s %v", path, resp.Status, body, err)
-	}
-	var answer struct{ RedisKey string }
-	if err := json.Unmarshal(body, &answer); err != nil {
-		v.t.Fatal(err)
-	}
-	if answer.RedisKey != "" {
-		v.key = answer.RedisKey
-	}
-}
-
-// login logs in and returns the Cookie header that the browser then sends.
-func (v *visitor) login() string {
-	v.t.Helper()
-	v.post("/login", url.Values{"user": {"alice"}, "password": {"demo"}})
-	u, err := url.Parse(v.app)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	var all []string
-	for _, c := range v.client.Jar.Cookies(u) {
-		all = append(all, c.Name+"="+c.Value)
-	}
-	if len(all) == 0 || v.key == "" {
-		v.t.Fatal("the login gave no cookie, or no rediskey")
-	}
-	return strings.Join(all, "; ")
-}
 
 // The logout of a web application reaches the client's own events, whichever
 // way it was known.
 func TestWebLogout(t *testing.T) {
-	for _, app := range stacks {
-		t.Run(app.name, func(t *testing.T) {
+	for _, app := range wiretest.Apps() {
+		t.Run(app.Name, func(t *testing.T) {
 			server := partstest.Redis(t)
-			web := app.start(t, server)
+			web := app.Start(t, server)
 			for _, tc := range []struct {
 				name    string
 				upgrade bool // the cookie comes with the upgrade request
@@ -145,39 +32,39 @@ func TestWebLogout(t *testing.T) {
 				{name: "rediskey, signed in", key: true, signin: true, closes: true},
 			} {
 				t.Run(tc.name, func(t *testing.T) {
-					s := newService(t, sessionAuth(t, server.URL, app.stack()), pusher.Options{AcceptSignatures: tc.signs})
-					alice := newVisitor(t, web.URL)
-					cookies := alice.login()
+					s := newService(t, app.Auth(t, server.URL), pusher.Options{AcceptSignatures: tc.signs})
+					alice := wiretest.NewVisitor(t, web.URL)
+					cookies := alice.Login()
 					port, w := s.port, with{Signs: tc.signs}
 					if tc.upgrade {
 						port = s.jar(t, cookies)
 					}
 					if tc.key {
-						w.Params = map[string]string{"rediskey": alice.key}
+						w.Params = map[string]string{"rediskey": alice.Key}
 					}
 					c := s.connected(t, port, w)
 					c.subscribe("private-user-42")
 					c.subscribe("public")
 					if tc.signin {
-						c.must(map[string]any{"do": "signin"})
-						equal(t, "user", any(`{"id":"42"}`), c.wait("signin_success")["user_data"])
+						c.Must(map[string]any{"do": "signin"})
+						wiretest.Equal(t, "user", any(`{"id":"42"}`), c.Wait("signin_success")["user_data"])
 					}
 
-					alice.post("/logout", nil)
+					alice.Logout()
 					began := time.Now()
-					c.waitFor("error", isError(4009, "session_ended"))
-					if d := time.Since(began); d > logoutBound {
+					c.WaitFor("error", isError(4009, "session_ended"))
+					if d := time.Since(began); d > wiretest.LogoutBound {
 						t.Errorf("the client was told after %v", d)
 					}
 					if tc.closes {
 						c.waitState("disconnected")
-						equal(t, "state", any("disconnected"), c.state()["state"])
+						wiretest.Equal(t, "state", any("disconnected"), c.State()["state"])
 					} else {
 						ended := map[string]any{"type": "AuthError", "error": "session_ended", "status": 401.0}
-						equal(t, "subscription_error", any(ended), c.on("private-user-42", "pusher:subscription_error"))
-						equal(t, "state", any("connected"), c.state()["state"])
+						wiretest.Equal(t, "subscription_error", any(ended), c.on("private-user-42", "pusher:subscription_error"))
+						wiretest.Equal(t, "state", any("connected"), c.State()["state"])
 					}
-					eventually(t, "nobody is subscribed", func() bool { return s.server.Subscribers("private-user-42") == 0 })
+					wiretest.Eventually(t, "nobody is subscribed", func() bool { return s.server.Subscribers("private-user-42") == 0 })
 				})
 			}
 		})
@@ -188,22 +75,21 @@ func TestWebLogout(t *testing.T) {
 // application would have them: log in, get messages, log out.
 func TestChromium(t *testing.T) {
 	modules := nodeModules(t)
-	for _, app := range stacks {
-		t.Run(app.name, func(t *testing.T) {
+	for _, app := range wiretest.Apps() {
+		t.Run(app.Name, func(t *testing.T) {
 			browser := partstest.Chromium(t)
 			server := partstest.Redis(t)
-			web := app.start(t, server)
-			s := newService(t, sessionAuth(t, server.URL, app.stack()), pusher.Options{ClientEvents: true})
-			page := httptest.NewServer(onePage(t, modules, web.URL, s.handler))
-			t.Cleanup(page.Close)
-
-			ctx, stop := remote.NewAllocator(t.Context(), browser.URL, remote.NoModifyURL)
-			defer stop()
-			ctx, stop = chromedp.NewContext(ctx)
-			defer stop()
-			if err := chromedp.Do(ctx, chromedp.Navigate(page.URL)); err != nil {
-				t.Fatal(err)
-			}
+			web := app.Start(t, server)
+			s := newService(t, app.Auth(t, server.URL), pusher.Options{ClientEvents: true})
+			tab := wiretest.Site{
+				Page: pageText,
+				Files: map[string]string{
+					"/pusher.js": filepath.Join(modules, "pusher-js", "dist", "web", "pusher.min.js"),
+					"/echo.js":   filepath.Join(modules, "laravel-echo", "dist", "echo.js"),
+				},
+				WebApp:  web.URL,
+				Service: map[string]http.Handler{"/app/": s.handler, "/pusher/": s.handler},
+			}.Open(t, browser)
 			for _, step := range []struct {
 				do   string
 				send string // the channel that must have the client by then
@@ -224,12 +110,10 @@ func TestChromium(t *testing.T) {
 				{do: "logOut()", then: []string{"error 4009 session_ended", "disconnected"}},
 			} {
 				if step.do != "" {
-					if _, err := chromedp.Run(ctx, chromedp.Evaluate[any]("window.happened = []; "+step.do+"; 0")); err != nil {
-						t.Fatalf("%s: %v", step.do, err)
-					}
+					tab.Do("window.happened = []; " + step.do)
 				}
 				if step.send != "" {
-					eventually(t, "the subscription", func() bool { return s.server.Subscribers(step.send) == 1 })
+					wiretest.Eventually(t, "the subscription", func() bool { return s.server.Subscribers(step.send) == 1 })
 					if err := s.server.Trigger("private-news", "Said", map[string]string{"text": "hello"}); err != nil {
 						t.Fatal(err)
 					}
@@ -237,46 +121,10 @@ func TestChromium(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				for _, text := range step.then {
-					_, err := chromedp.Run(ctx, chromedp.Poll[bool](fmt.Sprintf("window.happened?.includes(%q)", text),
-						chromedp.WithPollingTimeout(15*time.Second), chromedp.WithPollingInterval(20*time.Millisecond)))
-					if err != nil {
-						log, logErr := chromedp.Run(ctx, chromedp.Evaluate[[]string]("window.happened"))
-						t.Fatalf("after %q, waiting for %q: %v; the page noted %q, %v", step.do, text, err, log, logErr)
-					}
-				}
+				tab.Notes(step.then...)
 			}
 		})
 	}
-}
-
-// onePage serves the page, the web application and the socket on one origin.
-func onePage(t *testing.T, modules, web string, service http.Handler) http.Handler {
-	t.Helper()
-	target, err := url.Parse(web)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/app/", service)
-	mux.Handle("/pusher/", service)
-	mux.Handle("/web/", http.StripPrefix("/web", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host
-		r.SetXForwarded()
-	}}))
-	for path, file := range map[string][]string{
-		"/pusher.js": {"pusher-js", "dist", "web", "pusher.min.js"},
-		"/echo.js":   {"laravel-echo", "dist", "echo.js"},
-	} {
-		name := filepath.Join(append([]string{modules}, file...)...)
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, name) })
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(w, pageText)
-	})
-	return mux
 }
 
 // pageText is a page with the clients as their documentation shows them.

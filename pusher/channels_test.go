@@ -9,43 +9,44 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/pusher"
 )
 
 // A public channel is everybody's, and over when the client says so.
 func TestPublicChannel(t *testing.T) {
-	s := newService(t, newSessions(), pusher.Options{})
+	s := newService(t, wiretest.NewSessions(), pusher.Options{})
 	c := s.connected(t, s.port, with{})
-	equal(t, "subscription_succeeded", any(map[string]any{}), c.subscribe("news"))
+	wiretest.Equal(t, "subscription_succeeded", any(map[string]any{}), c.subscribe("news"))
 	for _, data := range []any{"text", 7.0, map[string]any{"a": []any{1.0, nil, "ü<&>"}}, nil} {
 		if err := s.server.Trigger("news", "event", data); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "data", data, c.on("news", "event"))
+		wiretest.Equal(t, "data", data, c.on("news", "event"))
 	}
-	if err := s.server.TriggerExcept(c.state()["socket"].(string), "news", "to-others", nil); err != nil {
+	if err := s.server.TriggerExcept(c.State()["socket"].(string), "news", "to-others", nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.server.Trigger("news", "last", nil); err != nil {
 		t.Fatal(err)
 	}
 	c.on("news", "last")
-	if n := c.count("channel", func(d map[string]any) bool { return d["event"] == "to-others" }); n != 0 {
+	if n := c.Count("channel", func(d map[string]any) bool { return d["event"] == "to-others" }); n != 0 {
 		t.Error("the client itself was not left out")
 	}
-	c.must(map[string]any{"do": "unsubscribe", "channel": "news"})
-	eventually(t, "nobody is subscribed", func() bool { return s.server.Subscribers("news") == 0 })
+	c.Must(map[string]any{"do": "unsubscribe", "channel": "news"})
+	wiretest.Eventually(t, "nobody is subscribed", func() bool { return s.server.Subscribers("news") == 0 })
 }
 
 // A private channel is for those whom the policy lets have it.
 func TestPrivateChannel(t *testing.T) {
-	s := newService(t, tokens(t), pusher.Options{})
-	c := s.connected(t, s.port, with{Headers: bearer(sign(t, "42", time.Hour))})
-	equal(t, "subscription_succeeded", any(map[string]any{}), c.subscribe("private-user-42"))
+	s := newService(t, wiretest.Tokens(t), pusher.Options{})
+	c := s.connected(t, s.port, with{Headers: bearer(wiretest.Sign(t, "42", time.Hour))})
+	wiretest.Equal(t, "subscription_succeeded", any(map[string]any{}), c.subscribe("private-user-42"))
 	if err := s.server.Trigger("private-user-42", "invoice", map[string]any{"number": 7}); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "data", any(map[string]any{"number": 7.0}), c.on("private-user-42", "invoice"))
+	wiretest.Equal(t, "data", any(map[string]any{"number": 7.0}), c.on("private-user-42", "invoice"))
 	for _, tc := range []struct {
 		channel string
 		status  float64
@@ -55,68 +56,68 @@ func TestPrivateChannel(t *testing.T) {
 		{"private-panic", http.StatusServiceUnavailable},
 		{"presence-long", http.StatusServiceUnavailable},
 	} {
-		c.must(map[string]any{"do": "subscribe", "channel": tc.channel})
+		c.Must(map[string]any{"do": "subscribe", "channel": tc.channel})
 		err, _ := c.on(tc.channel, "pusher:subscription_error").(map[string]any)
-		equal(t, tc.channel, []any{"AuthError", tc.status}, []any{err["type"], err["status"]})
+		wiretest.Equal(t, tc.channel, []any{"AuthError", tc.status}, []any{err["type"], err["status"]})
 	}
-	for _, w := range []with{{}, {Headers: bearer("nonsense")}, {Headers: bearer(sign(t, "42", -time.Hour))}, {Params: map[string]string{"token": "nonsense"}}} {
+	for _, w := range []with{{}, {Headers: bearer("nonsense")}, {Headers: bearer(wiretest.Sign(t, "42", -time.Hour))}, {Params: map[string]string{"token": "nonsense"}}} {
 		c := s.connected(t, s.port, w)
-		c.must(map[string]any{"do": "subscribe", "channel": "private-user-42"})
+		c.Must(map[string]any{"do": "subscribe", "channel": "private-user-42"})
 		err, _ := c.on("private-user-42", "pusher:subscription_error").(map[string]any)
-		equal(t, fmt.Sprint(w), any(401.0), err["status"])
-		equal(t, "state", any("connected"), c.state()["state"])
+		wiretest.Equal(t, fmt.Sprint(w), any(401.0), err["status"])
+		wiretest.Equal(t, "state", any("connected"), c.State()["state"])
 	}
 }
 
 // A credential that the client sends among its parameters.
 func TestCredentialInParameters(t *testing.T) {
-	sessions := newSessions("7")
+	sessions := wiretest.NewSessions("7")
 	for _, tc := range []struct {
 		name   string
 		s      *service
 		params map[string]string
 		user   string
 	}{
-		{"a token", newService(t, messages{tokens(t)}, pusher.Options{}), map[string]string{"token": sign(t, "42", time.Hour)}, "42"},
+		{"a token", newService(t, messages{wiretest.Tokens(t)}, pusher.Options{}), map[string]string{"token": wiretest.Sign(t, "42", time.Hour)}, "42"},
 		{"a rediskey", newService(t, sessions, pusher.Options{}), map[string]string{"rediskey": "7"}, "7"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := tc.s.connected(t, tc.s.port, with{Params: tc.params})
 			c.subscribe("private-user-" + tc.user)
-			c.must(map[string]any{"do": "signin"})
-			c.wait("signin_success")
+			c.Must(map[string]any{"do": "signin"})
+			c.Wait("signin_success")
 		})
 	}
 }
 
 // Members see each other come and go, a user of several sockets once.
 func TestPresenceChannel(t *testing.T) {
-	s := newService(t, tokens(t), pusher.Options{MaxMembers: 2})
-	alice := s.connected(t, s.port, with{Headers: bearer(sign(t, "42", time.Hour))})
-	bob := s.connected(t, s.port, with{Headers: bearer(sign(t, "7", time.Hour))})
+	s := newService(t, wiretest.Tokens(t), pusher.Options{MaxMembers: 2})
+	alice := s.connected(t, s.port, with{Headers: bearer(wiretest.Sign(t, "42", time.Hour))})
+	bob := s.connected(t, s.port, with{Headers: bearer(wiretest.Sign(t, "7", time.Hour))})
 	info := map[string]any{"via": "jwt"}
 	alice.subscribe("presence-room")
-	equal(t, "alice alone", any(map[string]any{
+	wiretest.Equal(t, "alice alone", any(map[string]any{
 		"count": 1.0, "me": map[string]any{"id": "42", "info": info}, "all": map[string]any{"42": info},
-	}), alice.must(map[string]any{"do": "members", "channel": "presence-room"}))
+	}), alice.Must(map[string]any{"do": "members", "channel": "presence-room"}))
 	bob.subscribe("presence-room")
-	equal(t, "bob's members", any(map[string]any{
+	wiretest.Equal(t, "bob's members", any(map[string]any{
 		"count": 2.0, "me": map[string]any{"id": "7", "info": info}, "all": map[string]any{"42": info, "7": info},
-	}), bob.must(map[string]any{"do": "members", "channel": "presence-room"}))
-	equal(t, "member_added", any(map[string]any{"id": "7", "info": info}), alice.on("presence-room", "pusher:member_added"))
+	}), bob.Must(map[string]any{"do": "members", "channel": "presence-room"}))
+	wiretest.Equal(t, "member_added", any(map[string]any{"id": "7", "info": info}), alice.on("presence-room", "pusher:member_added"))
 
 	// Another socket of bob's is no other member, and carol is one too many.
 	second := s.dial(t, "")
-	second.subscribe("presence-room", bearer(sign(t, "7", time.Hour)))
-	carol := s.connected(t, s.port, with{Headers: bearer(sign(t, "9", time.Hour))})
-	carol.must(map[string]any{"do": "subscribe", "channel": "presence-room"})
-	equal(t, "carol", any(map[string]any{"type": "LimitReached", "error": "the channel is full", "status": 4004.0}), carol.on("presence-room", "pusher:subscription_error"))
-	bob.must(map[string]any{"do": "unsubscribe", "channel": "presence-room"})
-	eventually(t, "bob's first is gone", func() bool { return s.server.Subscribers("presence-room") == 2 })
+	second.subscribe("presence-room", bearer(wiretest.Sign(t, "7", time.Hour)))
+	carol := s.connected(t, s.port, with{Headers: bearer(wiretest.Sign(t, "9", time.Hour))})
+	carol.Must(map[string]any{"do": "subscribe", "channel": "presence-room"})
+	wiretest.Equal(t, "carol", any(map[string]any{"type": "LimitReached", "error": "the channel is full", "status": 4004.0}), carol.on("presence-room", "pusher:subscription_error"))
+	bob.Must(map[string]any{"do": "unsubscribe", "channel": "presence-room"})
+	wiretest.Eventually(t, "bob's first is gone", func() bool { return s.server.Subscribers("presence-room") == 2 })
 	second.ws.Close()
-	equal(t, "member_removed", any(map[string]any{"id": "7", "info": info}), alice.on("presence-room", "pusher:member_removed"))
+	wiretest.Equal(t, "member_removed", any(map[string]any{"id": "7", "info": info}), alice.on("presence-room", "pusher:member_removed"))
 	for _, event := range []string{"pusher:member_added", "pusher:member_removed"} {
-		if n := alice.count("channel", func(d map[string]any) bool { return d["event"] == event }); n != 1 {
+		if n := alice.Count("channel", func(d map[string]any) bool { return d["event"] == event }); n != 1 {
 			t.Errorf("%s: %d times", event, n)
 		}
 	}
@@ -125,26 +126,26 @@ func TestPresenceChannel(t *testing.T) {
 // Clients' own events reach the others, with the member's id on presence
 // channels, as long as they are not too many.
 func TestClientEvents(t *testing.T) {
-	s := newService(t, tokens(t), pusher.Options{ClientEvents: true, ClientEventRate: 3})
-	alice := s.connected(t, s.port, with{Headers: bearer(sign(t, "42", time.Hour))})
+	s := newService(t, wiretest.Tokens(t), pusher.Options{ClientEvents: true, ClientEventRate: 3})
+	alice := s.connected(t, s.port, with{Headers: bearer(wiretest.Sign(t, "42", time.Hour))})
 	bob := s.dial(t, "")
 	for _, channel := range []string{"private-room", "presence-room"} {
 		alice.subscribe(channel)
-		bob.subscribe(channel, bearer(sign(t, "7", time.Hour)))
+		bob.subscribe(channel, bearer(wiretest.Sign(t, "7", time.Hour)))
 	}
 	alice.on("presence-room", "pusher:member_added")
-	alice.must(map[string]any{"do": "trigger", "channel": "private-room", "name": "client-typing", "data": map[string]any{"n": 1}})
+	alice.Must(map[string]any{"do": "trigger", "channel": "private-room", "name": "client-typing", "data": map[string]any{"n": 1}})
 	bob.want(`{"event":"client-typing","channel":"private-room","data":{"n":1}}`)
-	alice.must(map[string]any{"do": "trigger", "channel": "presence-room", "name": "client-typing", "data": "x"})
+	alice.Must(map[string]any{"do": "trigger", "channel": "presence-room", "name": "client-typing", "data": "x"})
 	bob.want(`{"event":"client-typing","channel":"presence-room","data":"x","user_id":"42"}`)
 	for range 4 {
-		alice.must(map[string]any{"do": "trigger", "channel": "private-room", "name": "client-typing", "data": 2})
+		alice.Must(map[string]any{"do": "trigger", "channel": "private-room", "name": "client-typing", "data": 2})
 	}
-	alice.waitFor("error", isError(4301, "too many client events in a second"))
-	if n := alice.count("channel", func(d map[string]any) bool { return d["event"] == "client-typing" }); n != 0 {
+	alice.WaitFor("error", isError(4301, "too many client events in a second"))
+	if n := alice.Count("channel", func(d map[string]any) bool { return d["event"] == "client-typing" }); n != 0 {
 		t.Errorf("%d of her own events came back", n)
 	}
-	equal(t, "state", any("connected"), alice.state()["state"])
+	wiretest.Equal(t, "state", any("connected"), alice.State()["state"])
 }
 
 // Events of clients that must not be passed on.
@@ -163,17 +164,17 @@ func TestClientEventsRefused(t *testing.T) {
 		{name: "the protocol's", event: "pusher_internal:member_added", channel: "private-room", code: 4200, message: "the event is not one that a client sends"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newService(t, tokens(t), pusher.Options{ClientEvents: !tc.off})
-			headers := bearer(sign(t, "42", time.Hour))
+			s := newService(t, wiretest.Tokens(t), pusher.Options{ClientEvents: !tc.off})
+			headers := bearer(wiretest.Sign(t, "42", time.Hour))
 			other := s.dial(t, "")
 			other.subscribe("private-room", headers)
 			c := s.connected(t, s.port, with{Headers: headers})
-			c.must(map[string]any{"do": "signin"})
-			c.wait("signin_success")
+			c.Must(map[string]any{"do": "signin"})
+			c.Wait("signin_success")
 			c.subscribe("news")
 			c.subscribe("private-room")
-			c.must(map[string]any{"do": "raw", "name": tc.event, "channel": tc.channel, "data": 1})
-			c.waitFor("error", isError(tc.code, tc.message))
+			c.Must(map[string]any{"do": "raw", "name": tc.event, "channel": tc.channel, "data": 1})
+			c.WaitFor("error", isError(tc.code, tc.message))
 			if err := s.server.Trigger("private-room", "last", nil); err != nil {
 				t.Fatal(err)
 			}
@@ -184,61 +185,61 @@ func TestClientEventsRefused(t *testing.T) {
 
 // Who signs in has a channel of its own, on all of its sockets.
 func TestSignin(t *testing.T) {
-	s := newService(t, tokens(t), pusher.Options{})
-	c := s.connected(t, s.port, with{Headers: bearer(sign(t, "42", time.Hour))})
-	c.must(map[string]any{"do": "signin"})
-	equal(t, "signin_success", any(`{"id":"42"}`), c.wait("signin_success")["user_data"])
-	equal(t, "user", any(map[string]any{"id": "42"}), c.state()["user"])
-	eventually(t, "the user's channel", func() bool { return s.server.Subscribers("#server-to-user-42") == 1 })
+	s := newService(t, wiretest.Tokens(t), pusher.Options{})
+	c := s.connected(t, s.port, with{Headers: bearer(wiretest.Sign(t, "42", time.Hour))})
+	c.Must(map[string]any{"do": "signin"})
+	wiretest.Equal(t, "signin_success", any(`{"id":"42"}`), c.Wait("signin_success")["user_data"])
+	wiretest.Equal(t, "user", any(map[string]any{"id": "42"}), c.State()["user"])
+	wiretest.Eventually(t, "the user's channel", func() bool { return s.server.Subscribers("#server-to-user-42") == 1 })
 	other := s.dial(t, "")
 	other.send(`{"event":"pusher:subscribe","data":{"channel":"#server-to-user-42","auth":""}}`)
 	other.event2(t, "pusher:error")
 	if err := s.server.SendToUser("42", "notice", map[string]any{"text": "hello"}); err != nil {
 		t.Fatal(err)
 	}
-	got := c.waitFor("user", func(d map[string]any) bool { return d["event"] == "notice" })
-	equal(t, "notice", any(map[string]any{"text": "hello"}), got["data"])
+	got := c.WaitFor("user", func(d map[string]any) bool { return d["event"] == "notice" })
+	wiretest.Equal(t, "notice", any(map[string]any{"text": "hello"}), got["data"])
 
 	nobody := s.connected(t, s.port, with{})
-	nobody.must(map[string]any{"do": "signin"})
-	failed := nobody.waitFor("user", func(d map[string]any) bool { return d["event"] == "pusher:signin_error" })
-	equal(t, "status", any(401.0), failed["data"].(map[string]any)["status"])
+	nobody.Must(map[string]any{"do": "signin"})
+	failed := nobody.WaitFor("user", func(d map[string]any) bool { return d["event"] == "pusher:signin_error" })
+	wiretest.Equal(t, "status", any(401.0), failed["data"].(map[string]any)["status"])
 }
 
 // Echo on top of it, with its own words.
 func TestEcho(t *testing.T) {
-	s := newService(t, tokens(t), pusher.Options{ClientEvents: true})
+	s := newService(t, wiretest.Tokens(t), pusher.Options{ClientEvents: true})
 	clients := map[string]*client{}
 	for _, user := range []string{"42", "7"} {
-		c := s.connected(t, s.port, with{Headers: bearer(sign(t, user, time.Hour))})
-		c.must(map[string]any{"do": "echo"})
-		c.must(map[string]any{"do": "listen", "how": "private", "channel": "orders", "name": "OrderShipped"})
+		c := s.connected(t, s.port, with{Headers: bearer(wiretest.Sign(t, user, time.Hour))})
+		c.Must(map[string]any{"do": "echo"})
+		c.Must(map[string]any{"do": "listen", "how": "private", "channel": "orders", "name": "OrderShipped"})
 		c.echo("orders", "subscribed")
-		c.must(map[string]any{"do": "listen", "how": "join", "channel": "room", "name": "Said"})
+		c.Must(map[string]any{"do": "listen", "how": "join", "channel": "room", "name": "Said"})
 		c.echo("room", "here")
 		clients[user] = c
 	}
 	alice, bob := clients["42"], clients["7"]
 	info := any(map[string]any{"via": "jwt"})
-	equal(t, "joining", info, alice.echo("room", "joining"))
-	bob.must(map[string]any{"do": "whisper", "how": "private", "channel": "orders", "data": map[string]any{"name": "bob"}})
-	equal(t, "whisper", any(map[string]any{"name": "bob"}), alice.echo("orders", "typing"))
+	wiretest.Equal(t, "joining", info, alice.echo("room", "joining"))
+	bob.Must(map[string]any{"do": "whisper", "how": "private", "channel": "orders", "data": map[string]any{"name": "bob"}})
+	wiretest.Equal(t, "whisper", any(map[string]any{"name": "bob"}), alice.echo("orders", "typing"))
 	if err := s.server.Trigger("private-orders", "OrderShipped", map[string]any{"id": 1}); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "event", any(map[string]any{"id": 1.0}), alice.echo("orders", "OrderShipped"))
-	bob.must(map[string]any{"do": "unsubscribe", "channel": "presence-room"})
-	equal(t, "leaving", info, alice.echo("room", "leaving"))
-	alice.must(map[string]any{"do": "listen", "how": "private", "channel": "user-7", "name": "Any"})
+	wiretest.Equal(t, "event", any(map[string]any{"id": 1.0}), alice.echo("orders", "OrderShipped"))
+	bob.Must(map[string]any{"do": "unsubscribe", "channel": "presence-room"})
+	wiretest.Equal(t, "leaving", info, alice.echo("room", "leaving"))
+	alice.Must(map[string]any{"do": "listen", "how": "private", "channel": "user-7", "name": "Any"})
 	refused, _ := alice.echo("user-7", "error").(map[string]any)
-	equal(t, "error", any(403.0), refused["status"])
+	wiretest.Equal(t, "error", any(403.0), refused["status"])
 }
 
 // The signatures are those of Pusher's own library for Node.
 func TestSignaturesOfLibrary(t *testing.T) {
-	s := newService(t, tokens(t), pusher.Options{})
+	s := newService(t, wiretest.Tokens(t), pusher.Options{})
 	lib := s.node(t, s.port, with{})
-	headers := bearer(sign(t, "42", time.Hour))
+	headers := bearer(wiretest.Sign(t, "42", time.Hour))
 	c := s.dial(t, "")
 	for _, tc := range []struct {
 		channel string
@@ -257,13 +258,13 @@ func TestSignaturesOfLibrary(t *testing.T) {
 			t.Fatal(err)
 		}
 		delete(got, "channel")
-		equal(t, tc.channel, lib.must(map[string]any{"do": "sign", "socket": c.id, "channel": tc.channel, "data": tc.data}), any(got))
+		wiretest.Equal(t, tc.channel, lib.Must(map[string]any{"do": "sign", "socket": c.id, "channel": tc.channel, "data": tc.data}), any(got))
 	}
 }
 
 // Requests that are not granted, and what they are answered with.
 func TestAuthHandlerRefuses(t *testing.T) {
-	s := newService(t, newSessions("42"), pusher.Options{})
+	s := newService(t, wiretest.NewSessions("42"), pusher.Options{})
 	c := s.dial(t, "")
 	form := func(channel string) url.Values { return url.Values{"socket_id": {c.id}, "channel_name": {channel}} }
 	cookie := map[string]string{"Cookie": "user=42"}
@@ -289,7 +290,7 @@ func TestAuthHandlerRefuses(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			status, body := s.post(t, "/pusher/auth", tc.form, tc.headers)
-			equal(t, "status", tc.status, status)
+			wiretest.Equal(t, "status", tc.status, status)
 			if status != http.StatusOK && strings.Contains(string(body), appKey) {
 				t.Errorf("the answer has a signature: %s", body)
 			}
@@ -300,5 +301,5 @@ func TestAuthHandlerRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	equal(t, "GET", []any{http.StatusMethodNotAllowed, http.MethodPost}, []any{resp.StatusCode, resp.Header.Get("Allow")})
+	wiretest.Equal(t, "GET", []any{http.StatusMethodNotAllowed, http.MethodPost}, []any{resp.StatusCode, resp.Header.Get("Allow")})
 }

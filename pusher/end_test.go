@@ -13,48 +13,49 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/pusher"
 )
 
 // A token that runs out takes the channels with it that it has granted. What
 // is everybody's goes on, and what another token has granted.
 func TestExpiryTakesChannels(t *testing.T) {
-	s := newService(t, messages{tokens(t)}, pusher.Options{ClientEvents: true})
-	short := sign(t, "42", 3*time.Second)
+	s := newService(t, messages{wiretest.Tokens(t)}, pusher.Options{ClientEvents: true})
+	short := wiretest.Sign(t, "42", 3*time.Second)
 	c := s.connected(t, s.port, with{Headers: bearer(short)})
 	witness := s.dial(t, "")
-	long := bearer(sign(t, "7", time.Hour))
+	long := bearer(wiretest.Sign(t, "7", time.Hour))
 	witness.subscribe("presence-room", long)
-	c.must(map[string]any{"do": "echo"})
-	c.must(map[string]any{"do": "listen", "how": "private", "channel": "news", "name": "event"})
+	c.Must(map[string]any{"do": "echo"})
+	c.Must(map[string]any{"do": "listen", "how": "private", "channel": "news", "name": "event"})
 	c.echo("news", "subscribed")
 	c.subscribe("presence-room")
 	c.subscribe("public")
 	if err := s.server.Trigger("private-news", "event", "before"); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "before the end", any("before"), c.echo("news", "event"))
+	wiretest.Equal(t, "before the end", any("before"), c.echo("news", "event"))
 	witness.event("pusher_internal:member_added", "presence-room")
 
 	ended := map[string]any{"type": "AuthError", "error": "token_expired", "status": 401.0}
-	c.waitFor("error", isError(4009, "token_expired"))
-	equal(t, "subscription_error", any(ended), c.on("presence-room", "pusher:subscription_error"))
-	equal(t, "Echo's error", any(ended), c.echo("news", "error"))
-	equal(t, "member_removed", `{"user_id":"42"}`, witness.event("pusher_internal:member_removed", "presence-room"))
+	c.WaitFor("error", isError(4009, "token_expired"))
+	wiretest.Equal(t, "subscription_error", any(ended), c.on("presence-room", "pusher:subscription_error"))
+	wiretest.Equal(t, "Echo's error", any(ended), c.echo("news", "error"))
+	wiretest.Equal(t, "member_removed", `{"user_id":"42"}`, witness.event("pusher_internal:member_removed", "presence-room"))
 	for _, channel := range []string{"private-news", "presence-room", "public"} {
 		if err := s.server.Trigger(channel, "event", "after"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	equal(t, "after the end", any("after"), c.on("public", "event"))
-	c.must(map[string]any{"do": "trigger", "channel": "presence-room", "name": "client-a", "data": 1})
-	c.waitFor("error", isError(4301, "client events need a subscribed private or presence channel"))
+	wiretest.Equal(t, "after the end", any("after"), c.on("public", "event"))
+	c.Must(map[string]any{"do": "trigger", "channel": "presence-room", "name": "client-a", "data": 1})
+	c.WaitFor("error", isError(4301, "client events need a subscribed private or presence channel"))
 	for _, event := range []string{"channel", "echo"} {
-		if n := c.count(event, func(d map[string]any) bool { return d["data"] == "after" && d["channel"] != "public" }); n != 0 {
+		if n := c.Count(event, func(d map[string]any) bool { return d["data"] == "after" && d["channel"] != "public" }); n != 0 {
 			t.Errorf("%d messages behind the end", n)
 		}
 	}
-	equal(t, "state", any("connected"), c.state()["state"])
+	wiretest.Equal(t, "state", any("connected"), c.State()["state"])
 	if n := s.server.Subscribers("private-news"); n != 0 {
 		t.Errorf("%d subscribers left", n)
 	}
@@ -63,17 +64,17 @@ func TestExpiryTakesChannels(t *testing.T) {
 // A session that has granted channels to a socket of nobody ends: the socket
 // stays, the channels do not, and neither do grants that wait.
 func TestLogoutTakesChannels(t *testing.T) {
-	sessions := newSessions("42", "7")
+	sessions := wiretest.NewSessions("42", "7")
 	s := newService(t, sessions, pusher.Options{})
 	alice, bob := map[string]string{"Cookie": "user=42"}, map[string]string{"Cookie": "user=7"}
 	c := s.dial(t, "")
 	c.subscribe("private-a", alice)
 	c.subscribe("private-b", bob)
 	waiting := c.grant("private-c", alice)
-	equal(t, "lives: the socket's and one of each session", 3, s.bridge.Len())
-	sessions.logout("42")
+	wiretest.Equal(t, "lives: the socket's and one of each session", 3, s.bridge.Len())
+	sessions.Logout("42")
 	c.want(`{"event":"pusher:error","data":{"code":4009,"message":"session_ended"}}`)
-	equal(t, "data", `{"type":"AuthError","error":"session_ended","status":401}`, c.event("pusher:subscription_error", "private-a"))
+	wiretest.Equal(t, "data", `{"type":"AuthError","error":"session_ended","status":401}`, c.event("pusher:subscription_error", "private-a"))
 	c.sendGranted("pusher:subscribe", waiting)
 	c.wantRefused("private-c", notGranted)
 	for _, channel := range []string{"private-a", "private-b"} {
@@ -82,9 +83,9 @@ func TestLogoutTakesChannels(t *testing.T) {
 		}
 	}
 	c.event("event", "private-b")
-	equal(t, "lives", 2, s.bridge.Len())
+	wiretest.Equal(t, "lives", 2, s.bridge.Len())
 	c.send(`{"event":"pusher:unsubscribe","data":{"channel":"private-b"}}`)
-	eventually(t, "what is not used is let go of", func() bool { return s.bridge.Len() == 1 })
+	wiretest.Eventually(t, "what is not used is let go of", func() bool { return s.bridge.Len() == 1 })
 }
 
 // The end of the socket's own identity, or of the one that signed in, closes
@@ -99,7 +100,7 @@ func TestLogoutCloses(t *testing.T) {
 		{"the sign-in's rediskey", "", "42"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			sessions := newSessions("42")
+			sessions := wiretest.NewSessions("42")
 			s := newService(t, sessions, pusher.Options{})
 			w, port := with{}, s.port
 			if tc.key != "" {
@@ -110,22 +111,20 @@ func TestLogoutCloses(t *testing.T) {
 			}
 			c := s.connected(t, port, w)
 			c.subscribe("private-news")
-			c.must(map[string]any{"do": "signin"})
-			eventually(t, "the user's channel", func() bool { return s.server.Subscribers("#server-to-user-42") == 1 })
+			c.Must(map[string]any{"do": "signin"})
+			wiretest.Eventually(t, "the user's channel", func() bool { return s.server.Subscribers("#server-to-user-42") == 1 })
 			want := 2 // the socket's life, and that of the session
 			if tc.cookie != "" {
 				want = 1 // which are one
 			}
-			equal(t, "lives", want, s.bridge.Len())
-			sessions.logout("42")
+			wiretest.Equal(t, "lives", want, s.bridge.Len())
+			sessions.Logout("42")
 			c.wantClosed(4009, "session_ended")
-			equal(t, "subscribed", any([]any{}), c.state()["subscribed"])
-			eventually(t, "nothing is left", func() bool { return s.bridge.Len() == 0 })
+			wiretest.Equal(t, "subscribed", any([]any{}), c.State()["subscribed"])
+			wiretest.Eventually(t, "nothing is left", func() bool { return s.bridge.Len() == 0 })
 
-			sessions.mu.Lock()
-			sessions.users["42"] = true // logs in again
-			sessions.mu.Unlock()
-			c.must(map[string]any{"do": "reconnect"})
+			sessions.Login("42")
+			c.Must(map[string]any{"do": "reconnect"})
 			c.waitState("connected")
 			c.on("private-news", "pusher:subscription_succeeded")
 		})
@@ -136,7 +135,7 @@ func TestLogoutCloses(t *testing.T) {
 // all does behind the word of it.
 func TestNothingAfterTheEnd(t *testing.T) {
 	for _, own := range []bool{false, true} {
-		sessions := newSessions("42")
+		sessions := wiretest.NewSessions("42")
 		s := newService(t, sessions, pusher.Options{})
 		cookie, last := "", "pusher:subscription_error"
 		if own {
@@ -165,7 +164,7 @@ func TestNothingAfterTheEnd(t *testing.T) {
 			switch {
 			case strings.HasPrefix(frame, `{"event":"event"`):
 				if got++; got == 100 {
-					sessions.logout("42")
+					sessions.Logout("42")
 				}
 			case strings.HasPrefix(frame, `{"event":"`+last+`"`):
 				told = true
@@ -193,7 +192,7 @@ func TestNothingAfterTheEnd(t *testing.T) {
 func TestQueueAtTheEnd(t *testing.T) {
 	const messages = 400
 	for _, cookie := range []string{"", "user=42"} {
-		sessions := newSessions("42")
+		sessions := wiretest.NewSessions("42")
 		s := newService(t, sessions, pusher.Options{MaxQueue: 64 << 20})
 		c := s.dial(t, cookie)
 		c.subscribe("private-news", map[string]string{"Cookie": "user=42"})
@@ -203,8 +202,8 @@ func TestQueueAtTheEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		sessions.logout("42")
-		eventually(t, "the subscription is over", func() bool { return s.server.Subscribers("private-news") == 0 })
+		sessions.Logout("42")
+		wiretest.Eventually(t, "the subscription is over", func() bool { return s.server.Subscribers("private-news") == 0 })
 		got := 0
 		for {
 			frame, err := c.next()
@@ -224,7 +223,7 @@ func TestQueueAtTheEnd(t *testing.T) {
 
 // An operator ends everything of a user's.
 func TestRevoke(t *testing.T) {
-	s := newService(t, newSessions("42", "7"), pusher.Options{})
+	s := newService(t, wiretest.NewSessions("42", "7"), pusher.Options{})
 	c := s.connected(t, s.jar(t, "user=42"), with{})
 	other := s.dial(t, "user=7")
 	if err := s.bridge.Revoke(t.Context(), bridge.Target{User: "42"}); err != nil {
@@ -239,7 +238,7 @@ func TestRevoke(t *testing.T) {
 // here a while later.
 func TestDrain(t *testing.T) {
 	for _, cookie := range []string{"", "user=42"} {
-		s := newService(t, newSessions("42"), pusher.Options{})
+		s := newService(t, wiretest.NewSessions("42"), pusher.Options{})
 		c := s.connected(t, s.jar(t, cookie), with{})
 		if cookie == "" { // a session that has granted a channel does not tell first
 			w := s.dial(t, "")
@@ -256,11 +255,11 @@ func TestDrain(t *testing.T) {
 		if err := s.bridge.Shutdown(ctx); err != nil {
 			t.Fatal(err)
 		}
-		c.waitFor("error", isError(4200, "draining"))
-		equal(t, "connecting_in", any(1.0), c.wait("connecting_in")["seconds"])
+		c.WaitFor("error", isError(4200, "draining"))
+		wiretest.Equal(t, "connecting_in", any(1.0), c.Wait("connecting_in")["seconds"])
 		s.dialPath(t, path, nil).want(`{"event":"pusher:error","data":{"code":4100,"message":"draining"}}`)
 		status, _ := s.post(t, "/pusher/auth", url.Values{"socket_id": {"1.2"}}, map[string]string{"Cookie": "user=42"})
-		equal(t, "the handler", http.StatusServiceUnavailable, status)
+		wiretest.Equal(t, "the handler", http.StatusServiceUnavailable, status)
 	}
 }
 
@@ -279,24 +278,24 @@ func TestSignaturesOfApplication(t *testing.T) {
 		{name: "unlinked", opts: pusher.Options{InsecureUnlinkedSignatures: true}, ok: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			sessions := newSessions("42")
+			sessions := wiretest.NewSessions("42")
 			s := newService(t, sessions, tc.opts)
 			c := s.connected(t, s.jar(t, tc.cookie), with{Signs: true})
 			if !tc.ok {
-				c.must(map[string]any{"do": "subscribe", "channel": "private-news"})
+				c.Must(map[string]any{"do": "subscribe", "channel": "private-news"})
 				refused, _ := c.on("private-news", "pusher:subscription_error").(map[string]any)
-				equal(t, "status", any(401.0), refused["status"])
-				c.waitFor("error", isError(4009, notGranted))
-				equal(t, "state", any("connected"), c.state()["state"])
+				wiretest.Equal(t, "status", any(401.0), refused["status"])
+				c.WaitFor("error", isError(4009, notGranted))
+				wiretest.Equal(t, "state", any("connected"), c.State()["state"])
 				return
 			}
 			c.subscribe("private-news")
 			c.subscribe("presence-room") // whose user_id is a number
-			me, _ := c.must(map[string]any{"do": "members", "channel": "presence-room"}).(map[string]any)
-			equal(t, "me", any(map[string]any{"by": "application"}), me["all"].(map[string]any)["42"])
-			c.must(map[string]any{"do": "signin"})
-			c.wait("signin_success")
-			sessions.logout("42")
+			me, _ := c.Must(map[string]any{"do": "members", "channel": "presence-room"}).(map[string]any)
+			wiretest.Equal(t, "me", any(map[string]any{"by": "application"}), me["all"].(map[string]any)["42"])
+			c.Must(map[string]any{"do": "signin"})
+			c.Wait("signin_success")
+			sessions.Logout("42")
 			if tc.cookie != "" {
 				c.wantClosed(4009, "session_ended")
 				return
@@ -311,7 +310,7 @@ func TestSignaturesOfApplication(t *testing.T) {
 
 // An answer of another node is good here if signatures are accepted.
 func TestOtherNode(t *testing.T) {
-	sessions := newSessions("42")
+	sessions := wiretest.NewSessions("42")
 	for _, accept := range []bool{false, true} {
 		opts := pusher.Options{AcceptSignatures: accept}
 		here, there := newService(t, sessions, opts), newService(t, sessions, opts)
@@ -319,29 +318,27 @@ func TestOtherNode(t *testing.T) {
 		asked := &socket{t: t, s: there, id: c.id}
 		status, _ := there.post(t, "/pusher/auth", map[string][]string{"socket_id": {c.id}, "channel_name": {"private-a"}}, map[string]string{"Cookie": "user=42"})
 		if !accept {
-			equal(t, "status", http.StatusNotFound, status)
+			wiretest.Equal(t, "status", http.StatusNotFound, status)
 			continue
 		}
 		c.sendGranted("pusher:subscribe", asked.grant("private-a", map[string]string{"Cookie": "user=42"}))
 		c.event("pusher_internal:subscription_succeeded", "private-a")
-		equal(t, "lives on the other node", 0, there.bridge.Len())
+		wiretest.Equal(t, "lives on the other node", 0, there.bridge.Len())
 	}
 }
 
 // While it cannot be found out who somebody is, nobody becomes anonymous, and
 // an outage is not a logout.
 func TestOutage(t *testing.T) {
-	sessions := newSessions("42")
+	sessions := wiretest.NewSessions("42")
 	s := newService(t, sessions, pusher.Options{})
 	c := s.connected(t, s.port, with{Params: map[string]string{"rediskey": "42"}})
 	c.subscribe("private-news")
-	sessions.fail(true)
-	sessions.mu.Lock()
-	sessions.follower.Changed([]string{"42"})
-	sessions.mu.Unlock()
-	c.must(map[string]any{"do": "subscribe", "channel": "private-more"})
+	sessions.Fail(true)
+	sessions.Touch("42")
+	c.Must(map[string]any{"do": "subscribe", "channel": "private-more"})
 	refused, _ := c.on("private-more", "pusher:subscription_error").(map[string]any)
-	equal(t, "status", any(503.0), refused["status"])
+	wiretest.Equal(t, "status", any(503.0), refused["status"])
 	if err := s.server.Trigger("private-news", "event", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -356,14 +353,14 @@ func TestLogoutDuringSubscription(t *testing.T) {
 	for i := range rounds {
 		users = append(users, fmt.Sprint("user", i))
 	}
-	sessions := newSessions(users...)
+	sessions := wiretest.NewSessions(users...)
 	s := newService(t, sessions, pusher.Options{GrantTimeout: time.Minute})
 	before, after := 0, 0
 	for i, user := range users {
 		c := s.dial(t, "")
 		g := c.grant("presence-room", map[string]string{"Cookie": "user=" + user})
 		done := make(chan struct{})
-		time.AfterFunc(time.Duration(i%20)*20*time.Microsecond, func() { defer close(done); sessions.logout(user) })
+		time.AfterFunc(time.Duration(i%20)*20*time.Microsecond, func() { defer close(done); sessions.Logout(user) })
 		c.sendGranted("pusher:subscribe", g)
 		for told := false; ; {
 			frame, err := c.next()
@@ -389,5 +386,5 @@ func TestLogoutDuringSubscription(t *testing.T) {
 	if before == 0 || after == 0 {
 		t.Error("one of the two was never tried")
 	}
-	eventually(t, "the channel is empty", func() bool { return s.server.Subscribers("presence-room") == 0 })
+	wiretest.Eventually(t, "the channel is empty", func() bool { return s.server.Subscribers("presence-room") == 0 })
 }

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/pusher"
 )
 
 func TestNew(t *testing.T) {
-	b, err := bridge.New(newSessions(), &bridge.Options{Logger: silent})
+	b, err := bridge.New(wiretest.NewSessions(), &bridge.Options{Logger: silent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func TestNew(t *testing.T) {
 }
 
 func TestTriggerErrors(t *testing.T) {
-	s := newService(t, newSessions(), pusher.Options{}).server
+	s := newService(t, wiretest.NewSessions(), pusher.Options{}).server
 	for _, tc := range []struct {
 		name string
 		err  error

@@ -11,15 +11,13 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/gorilla/websocket"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
-	"github.com/sessionbridge/sessionbridge/jwtmode"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/pusher"
 )
 
@@ -28,110 +26,12 @@ const (
 	appSecret = "7ad3773142a6692b25b8"
 )
 
-var (
-	secret = []byte("0123456789abcdef0123456789abcdef")
-	silent = slog.New(slog.NewTextHandler(io.Discard, nil))
-)
-
-// sign returns a token that holds for d.
-func sign(t testing.TB, user string, d time.Duration) string {
-	t.Helper()
-	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": user, "exp": time.Now().Add(d).Unix()}).SignedString(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
+var silent = slog.New(slog.DiscardHandler)
 
 // bearer is the header of a token.
 func bearer(token string) map[string]string {
 	return map[string]string{"Authorization": "Bearer " + token}
 }
-
-func tokens(t testing.TB) bridge.Authenticator {
-	t.Helper()
-	a, err := jwtmode.New(jwtmode.Options{Algorithms: []string{"HS256"}, Key: secret, Leeway: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// sessions lets those in who name a user in the cookie "user", or by rediskey,
-// that is logged in here, and tells of logouts at once.
-type sessions struct {
-	mu       sync.Mutex
-	users    map[string]bool
-	down     bool
-	follower bridge.Follower
-}
-
-func newSessions(users ...string) *sessions {
-	s := &sessions{users: map[string]bool{}}
-	for _, u := range users {
-		s.users[u] = true
-	}
-	return s
-}
-
-func (s *sessions) Traits() bridge.Traits { return bridge.Traits{Ambient: true, Message: true} }
-
-func (s *sessions) Authenticate(ctx context.Context, h *bridge.Handshake) (*bridge.Identity, error) {
-	user := ""
-	switch cookie, err := h.Request.Cookie("user"); {
-	case h.Message != nil && h.Message.Kind == bridge.MessageRedisKey:
-		user = h.Message.SessionID
-	case h.Message != nil || err != nil:
-		return nil, bridge.ErrNoCredential
-	case cookie.Value == "forged":
-		return nil, bridge.Reject(bridge.CodeCredentialsRejected, "the cookie is not valid", errors.New("forged"))
-	default:
-		user = cookie.Value
-	}
-	key := "sessions/" + user
-	return h.Load(ctx, bridge.Binding{Key: key, Feed: "sessions", Reload: func(context.Context) (*bridge.Identity, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.down {
-			return nil, errors.New("the store is away")
-		}
-		if !s.users[user] {
-			return nil, bridge.ErrNoCredential
-		}
-		return &bridge.Identity{User: user, Via: "test", Key: key, Session: values{}}, nil
-	}})
-}
-
-func (s *sessions) Feeds() []bridge.Feed {
-	return []bridge.Feed{{Name: "sessions", Store: "memory", Prefixes: []string{""}, Follow: func(ctx context.Context, _ []string, f bridge.Follower) error {
-		s.mu.Lock()
-		s.follower = f
-		s.mu.Unlock()
-		f.Restored("test")
-		f.Alive(time.Now().Add(time.Hour))
-		<-ctx.Done()
-		return nil
-	}}}
-}
-
-func (s *sessions) logout(user string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.users, user)
-	s.follower.Changed([]string{user})
-}
-
-func (s *sessions) fail(down bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.down = down
-}
-
-// values is an empty session.
-type values struct{}
-
-func (values) Lookup(string) (any, bool) { return nil, false }
-func (values) Map() map[string]any       { return nil }
 
 // policy lets everybody who is logged in have all channels but those of other
 // users, and some that go wrong.
@@ -177,16 +77,8 @@ func newService(t testing.TB, auth bridge.Authenticator, opts pusher.Options) *s
 	mux.Handle("/pusher/auth", p.AuthHandler(policy))
 	mux.Handle("/pusher/user-auth", p.UserAuthHandler(nil))
 	s := &service{bridge: b, server: p, handler: mux}
-	srv := httptest.NewServer(mux)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := b.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-		srv.Close()
-	})
-	s.url, s.port = srv.URL, srv.Listener.Addr().(*net.TCPAddr).Port
+	srv, port := wiretest.Serve(t, b, mux)
+	s.url, s.port = srv.URL, port
 	return s
 }
 
@@ -275,34 +167,14 @@ func (c *socket) event(name, channel string) string {
 	return data
 }
 
-// want reads frames and compares them with what is wanted.
 func (c *socket) want(frames ...string) {
 	c.t.Helper()
-	for _, want := range frames {
-		got, err := c.next()
-		if err != nil {
-			c.t.Fatalf("waiting for %s: %v", want, err)
-		}
-		if got != want {
-			c.t.Fatalf("got  %s\nwant %s", got, want)
-		}
-	}
+	wiretest.Want(c.t, c.next, frames...)
 }
 
-// wantClose reads until the connection is closed, with a code.
 func (c *socket) wantClose(code int) {
 	c.t.Helper()
-	for {
-		_, err := c.next()
-		if err == nil {
-			continue
-		}
-		closed := (*websocket.CloseError)(nil)
-		if !errors.As(err, &closed) || closed.Code != code {
-			c.t.Fatalf("ended with %v, want the close code %d", err, code)
-		}
-		return
-	}
+	wiretest.WantClose(c.t, c.next, code)
 }
 
 // granted is the answer of a handler.
@@ -371,18 +243,4 @@ func (c *socket) subscribe(channel string, header map[string]string) {
 	c.t.Helper()
 	c.sendGranted("pusher:subscribe", c.grant(channel, header))
 	c.event("pusher_internal:subscription_succeeded", channel)
-}
-
-// eventually polls until ok or the deadline.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-		<-tick.C
-	}
 }

@@ -1,14 +1,8 @@
 package pusher_test
 
 import (
-	"context"
 	"errors"
-	"io"
-	"log"
-	"net"
-	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,32 +10,14 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/pusher"
 )
-
-// pipes is a listener without an operating system, as a bubble needs it.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (l *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipes) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
-func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // inMemory connects a client to a server with the default times.
 func inMemory(t *testing.T) (*websocket.Conn, func()) {
 	t.Helper()
-	b, err := bridge.New(tokens(t), &bridge.Options{Logger: silent})
+	b, err := bridge.New(wiretest.Tokens(t), &bridge.Options{Logger: silent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,28 +25,7 @@ func inMemory(t *testing.T) (*websocket.Conn, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-	hs := &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0)}
-	served := make(chan struct{})
-	go func() { defer close(served); _ = hs.Serve(l) }()
-	d := websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) {
-		near, far := net.Pipe()
-		l.conns <- far
-		return near, nil
-	}}
-	ws, _, err := d.Dial("ws://service.example"+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ws, func() {
-		ws.Close()
-		if err := b.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-		_ = hs.Close()
-		<-served
-		synctest.Wait()
-	}
+	return wiretest.InMemory(t, b, s, path)
 }
 
 // A client that is silent for 120 s is pinged, and closed 30 s later unless it
@@ -101,8 +56,8 @@ func TestDefaultTimes(t *testing.T) {
 				for {
 					_, p, err := ws.ReadMessage()
 					if closed := (*websocket.CloseError)(nil); errors.As(err, &closed) {
-						equal(t, "close code", pusher.CodeNoPong, closed.Code)
-						equal(t, "after", tc.until, time.Since(began))
+						wiretest.Equal(t, "close code", pusher.CodeNoPong, closed.Code)
+						wiretest.Equal(t, "after", tc.until, time.Since(began))
 						return
 					}
 					if err != nil {
@@ -111,7 +66,7 @@ func TestDefaultTimes(t *testing.T) {
 					switch frame := string(p); {
 					case frame == `{"event":"pusher:ping","data":"{}"}`:
 						if pings++; pings == 1 {
-							equal(t, "ping after", 120*time.Second, time.Since(began))
+							wiretest.Equal(t, "ping after", 120*time.Second, time.Since(began))
 							if err := tc.sends(ws); err != nil {
 								t.Fatal(err)
 							}
@@ -127,12 +82,12 @@ func TestDefaultTimes(t *testing.T) {
 
 // The real client keeps its socket alive by itself, and answers pings.
 func TestActivity(t *testing.T) {
-	s := newService(t, newSessions(), pusher.Options{ActivityTimeout: time.Second, PongTimeout: time.Second})
+	s := newService(t, wiretest.NewSessions(), pusher.Options{ActivityTimeout: time.Second, PongTimeout: time.Second})
 	c := s.connected(t, s.port, with{})
 	mute := s.dial(t, "")
 	mute.want(`{"event":"pusher:ping","data":"{}"}`)
 	mute.wantClose(pusher.CodeNoPong)
-	equal(t, "state", any("connected"), c.state()["state"])
+	wiretest.Equal(t, "state", any("connected"), c.State()["state"])
 	if n := s.bridge.Len(); n < 1 {
 		t.Error("the client is gone")
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/pusher"
 )
 
@@ -51,7 +52,7 @@ const (
 
 // A signature is good for one socket, one channel, once, and for a while.
 func TestSubscribeRefused(t *testing.T) {
-	s := newService(t, newSessions("42", "7"), pusher.Options{GrantTimeout: 300 * time.Millisecond})
+	s := newService(t, wiretest.NewSessions("42", "7"), pusher.Options{GrantTimeout: 300 * time.Millisecond})
 	alice := map[string]string{"Cookie": "user=42"}
 	t.Run("another's socket", func(t *testing.T) {
 		a, b := s.dial(t, ""), s.dial(t, "")
@@ -103,7 +104,7 @@ func TestSubscribeRefused(t *testing.T) {
 	t.Run("late", func(t *testing.T) {
 		c := s.dial(t, "")
 		g := c.grant("private-a", alice)
-		eventually(t, "the grant is over, and its link released", func() bool { return len(s.bridge.Sessions()) == 0 })
+		wiretest.Eventually(t, "the grant is over, and its link released", func() bool { return len(s.bridge.Sessions()) == 0 })
 		c.sendGranted("pusher:subscribe", g)
 		c.wantRefused("private-a", notGranted)
 	})
@@ -123,7 +124,7 @@ func TestSubscribeRefused(t *testing.T) {
 
 // A sign-in that fails closes the socket.
 func TestSigninRefused(t *testing.T) {
-	s := newService(t, newSessions("42", "7"), pusher.Options{})
+	s := newService(t, wiretest.NewSessions("42", "7"), pusher.Options{})
 	alice, bob := map[string]string{"Cookie": "user=42"}, map[string]string{"Cookie": "user=7"}
 	for _, tc := range []struct {
 		name string
@@ -166,7 +167,7 @@ func TestSigninRefused(t *testing.T) {
 
 // Frames that are not of the protocol do no harm.
 func TestHostileFrames(t *testing.T) {
-	s := newService(t, newSessions("42"), pusher.Options{ReadLimit: 1000})
+	s := newService(t, wiretest.NewSessions("42"), pusher.Options{ReadLimit: 1000})
 	for _, frame := range []string{
 		`hello`, ``, `{}`, `[]`, `null`, `{"event":1}`, `{"event":"pusher:subscribe"}`, `{"event":"pusher:subscribe","data":1}`,
 		`{"event":"pusher:subscribe","data":"{"}`, `{"event":"pusher:subscribe","data":{"channel":{}}}`,
@@ -204,12 +205,12 @@ func TestHostileFrames(t *testing.T) {
 			c.wantClose(tc.code)
 		})
 	}
-	eventually(t, "nothing is left of those that were closed", func() bool { return s.server.Subscribers("presence-a") == 0 })
+	wiretest.Eventually(t, "nothing is left of those that were closed", func() bool { return s.server.Subscribers("presence-a") == 0 })
 }
 
 // Channels and grants of a socket are bounded.
 func TestMaxChannels(t *testing.T) {
-	s := newService(t, newSessions("42"), pusher.Options{MaxChannels: 2})
+	s := newService(t, wiretest.NewSessions("42"), pusher.Options{MaxChannels: 2})
 	c := s.dial(t, "user=42")
 	for i := range 2 {
 		name := fmt.Sprint("private-", i)
@@ -221,7 +222,7 @@ func TestMaxChannels(t *testing.T) {
 	c.event("pusher:subscription_error", "news")
 	for i := range 3 {
 		status, _ := s.post(t, "/pusher/auth", url.Values{"socket_id": {c.id}, "channel_name": {fmt.Sprint("private-x", i)}}, map[string]string{"Cookie": "user=42"})
-		equal(t, fmt.Sprint("grant ", i), []int{200, 200, 503}[i], status)
+		wiretest.Equal(t, fmt.Sprint("grant ", i), []int{200, 200, 503}[i], status)
 	}
 	if n := s.server.Subscribers("private-0"); n != 1 {
 		t.Errorf("%d subscriptions to one channel", n)
@@ -230,7 +231,7 @@ func TestMaxChannels(t *testing.T) {
 
 // A client that does not read is cut off, and holds nobody up.
 func TestSlowClient(t *testing.T) {
-	s := newService(t, newSessions(), pusher.Options{MaxQueue: 1 << 16, WriteTimeout: time.Minute})
+	s := newService(t, wiretest.NewSessions(), pusher.Options{MaxQueue: 1 << 16, WriteTimeout: time.Minute})
 	slow, quick := s.dial(t, ""), s.dial(t, "")
 	for _, c := range []*socket{slow, quick} {
 		c.send(`{"event":"pusher:subscribe","data":{"channel":"news"}}`)
@@ -246,5 +247,5 @@ func TestSlowClient(t *testing.T) {
 			return
 		}
 	}
-	eventually(t, "the slow one is gone", func() bool { return s.server.Subscribers("news") == 1 })
+	wiretest.Eventually(t, "the slow one is gone", func() bool { return s.server.Subscribers("news") == 1 })
 }

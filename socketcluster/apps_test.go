@@ -1,133 +1,23 @@
 package socketcluster_test
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
-	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/remote"
-	"github.com/redis/go-redis/v9"
-
 	"github.com/sessionbridge/sessionbridge/bridge"
-	"github.com/sessionbridge/sessionbridge/cookie"
-	"github.com/sessionbridge/sessionbridge/internal/parts"
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
-	"github.com/sessionbridge/sessionbridge/socketcluster"
-	"github.com/sessionbridge/sessionbridge/stores"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 )
-
-// logoutBound is how soon after the web application's logout the client's own
-// event must come: that of a plain socket.
-const logoutBound = time.Second
-
-// stacks are the web applications.
-var stacks = []struct {
-	name  string
-	start func(testing.TB, *parts.Process) *parts.Process
-	stack func() cookie.Stack
-}{
-	{"php", func(t testing.TB, r *parts.Process) *parts.Process { return partstest.PHP(t, r) }, cookie.PHP},
-	{"express",
-		func(t testing.TB, r *parts.Process) *parts.Process { return partstest.Express(t, r, "a secret") },
-		func() cookie.Stack { return cookie.Express("a secret") }},
-}
-
-// sessionAuth reads a stack's sessions, by cookie and by rediskey, and tokens.
-func sessionAuth(t testing.TB, redisURL string, stack cookie.Stack) bridge.Authenticator {
-	t.Helper()
-	opts, err := redis.ParseURL(redisURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.ContextTimeoutEnabled = true
-	client := redis.NewClient(opts)
-	t.Cleanup(func() { client.Close() })
-	store, err := stores.NewRedis(client, &stores.RedisOptions{Watch: stores.WatchOptions{Logger: silent}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	app, err := cookie.New(store, stack)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := cookie.RedisKey(app)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bridge.First(app, key, tokens(t))
-}
-
-// visitor is a browser's session with a web application.
-type visitor struct {
-	t      testing.TB
-	app    string
-	client *http.Client
-	key    string
-}
-
-func newVisitor(t testing.TB, app string) *visitor {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &visitor{t: t, app: app, client: &http.Client{Jar: jar, Transport: transport}}
-}
-
-func (v *visitor) post(path string, form url.Values) {
-	v.t.Helper()
-	resp, err := v.client.PostForm(v.app+path, form)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		v.t.Fatalf("POST %s: %s %s %v", path, resp.Status, body, err)
-	}
-	var answer struct{ RedisKey string }
-	if err := json.Unmarshal(body, &answer); err != nil {
-		v.t.Fatal(err)
-	}
-	if answer.RedisKey != "" {
-		v.key = answer.RedisKey
-	}
-}
-
-func (v *visitor) login() http.Header {
-	v.t.Helper()
-	v.post("/login", url.Values{"user": {"alice"}, "password": {"demo"}})
-	u, err := url.Parse(v.app)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	h := http.Header{}
-	for _, c := range v.client.Jar.Cookies(u) {
-		h.Add("Cookie", c.Name+"="+c.Value)
-	}
-	if len(h) == 0 || v.key == "" {
-		v.t.Fatal("the login gave neither cookie nor rediskey")
-	}
-	return h
-}
 
 // The logout of a web application ends the authentication of the socket that
 // its cookie, or its rediskey, opened, and the client's own events say so.
 func TestWebLogout(t *testing.T) {
-	for _, app := range stacks {
-		t.Run(app.name, func(t *testing.T) {
+	for _, app := range wiretest.Apps() {
+		t.Run(app.Name, func(t *testing.T) {
 			server := partstest.Redis(t)
-			web := app.start(t, server)
+			web := app.Start(t, server)
 			for _, tc := range []struct {
 				name   string
 				issuer bool
@@ -146,44 +36,44 @@ func TestWebLogout(t *testing.T) {
 					if !tc.issuer {
 						o.Issuer = nil
 					}
-					s := newService(t, sessionAuth(t, server.URL, app.stack()), o)
-					alice := newVisitor(t, web.URL)
-					cookies := alice.login()
-					w := with{Headers: cookies}
+					s := newService(t, app.Auth(t, server.URL), o)
+					alice := wiretest.NewVisitor(t, web.URL)
+					cookies := alice.Login()
+					w := with{Headers: http.Header{"Cookie": {cookies}}}
 					if tc.key {
 						w.Headers = nil
 					}
 					c := s.node(t, w)
 					status := c.start()
-					equal(t, "isAuthenticated", any(!tc.key), status["isAuthenticated"])
+					wiretest.Equal(t, "isAuthenticated", any(!tc.key), status["isAuthenticated"])
 					if tc.key {
-						unknown := c.do(map[string]any{"do": "invoke", "name": "rediskey", "data": map[string]string{"rediskey": "0123456789abcdef0123456789"}})
-						equal(t, "an unknown rediskey", any("AuthError"), unknown.Error["name"])
-						c.must(map[string]any{"do": "invoke", "name": "rediskey", "data": map[string]string{"rediskey": alice.key}})
+						unknown := c.Do(map[string]any{"do": "invoke", "name": "rediskey", "data": map[string]string{"rediskey": "0123456789abcdef0123456789"}})
+						wiretest.Equal(t, "an unknown rediskey", any("AuthError"), unknown.Error["name"])
+						c.Must(map[string]any{"do": "invoke", "name": "rediskey", "data": map[string]string{"rediskey": alice.Key}})
 					}
-					equal(t, "newAuthState", any("authenticated"), c.wait("authStateChange")["newAuthState"])
-					equal(t, "whoami", any("42"), c.must(map[string]any{"do": "invoke", "name": "whoami"}))
+					wiretest.Equal(t, "newAuthState", any("authenticated"), c.Wait("authStateChange")["newAuthState"])
+					wiretest.Equal(t, "whoami", any("42"), c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
 					if tc.issuer {
-						issued := c.waitFor("authenticate", func(d map[string]any) bool { return d["authToken"] != nil })
-						equal(t, "sub", any("42"), issued["authToken"].(map[string]any)["sub"])
+						issued := c.WaitFor("authenticate", func(d map[string]any) bool { return d["authToken"] != nil })
+						wiretest.Equal(t, "sub", any("42"), issued["authToken"].(map[string]any)["sub"])
 					}
 					c.subscribe("news")
 
-					alice.post("/logout", nil)
+					alice.Logout()
 					began := time.Now()
-					equal(t, "newAuthState", any("unauthenticated"), c.wait("authStateChange")["newAuthState"])
-					if d := time.Since(began); d > logoutBound {
+					wiretest.Equal(t, "newAuthState", any("unauthenticated"), c.Wait("authStateChange")["newAuthState"])
+					if d := time.Since(began); d > wiretest.LogoutBound {
 						t.Errorf("the client was told after %v", d)
 					}
-					c.wait("deauthenticate")
+					c.Wait("deauthenticate")
 					if tc.closes {
-						equal(t, "disconnect", map[string]any{"code": 4500.0, "reason": "session_ended"}, c.wait("disconnect"))
-						equal(t, "pendingReconnect", any(false), c.state()["pendingReconnect"])
+						wiretest.Equal(t, "disconnect", map[string]any{"code": 4500.0, "reason": "session_ended"}, c.Wait("disconnect"))
+						wiretest.Equal(t, "pendingReconnect", any(false), c.State()["pendingReconnect"])
 						return
 					}
-					equal(t, "kickOut", map[string]any{"channel": "news", "message": "session_ended"}, c.wait("kickOut"))
-					equal(t, "whoami", nil, c.must(map[string]any{"do": "invoke", "name": "whoami"}))
-					equal(t, "stored", any(map[string]any{}), c.state()["stored"])
+					wiretest.Equal(t, "kickOut", map[string]any{"channel": "news", "message": "session_ended"}, c.Wait("kickOut"))
+					wiretest.Equal(t, "whoami", nil, c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
+					wiretest.Equal(t, "stored", any(map[string]any{}), c.State()["stored"])
 				})
 			}
 		})
@@ -200,15 +90,15 @@ func TestSessionBeforeToken(t *testing.T) {
 		want    any
 		err     any
 	}{
-		{"an expired token", sign(t, "42", -time.Hour, nil), "42", "42", nil},
-		{"another's token", sign(t, "7", time.Hour, nil), "42", "42", nil},
-		{"no session", sign(t, "7", time.Hour, nil), "", "7", nil},
+		{"an expired token", wiretest.Sign(t, "42", -time.Hour), "42", "42", nil},
+		{"another's token", wiretest.Sign(t, "7", time.Hour), "42", "42", nil},
+		{"no session", wiretest.Sign(t, "7", time.Hour), "", "7", nil},
 		{"neither", "nonsense", "", nil, "AuthTokenInvalidError"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			sessions := newSessions("42")
-			s := newService(t, bridge.First(sessions, tokens(t)), newOptions())
+			sessions := wiretest.NewSessions("42")
+			s := newService(t, bridge.First(sessions, wiretest.Tokens(t)), newOptions())
 			w := with{Token: &tc.token}
 			if tc.session != "" {
 				w.Headers = http.Header{"Cookie": {"user=" + tc.session}}
@@ -216,17 +106,17 @@ func TestSessionBeforeToken(t *testing.T) {
 			c := s.node(t, w)
 			status := c.start()
 			authError, _ := status["authError"].(map[string]any)
-			equal(t, "authError", tc.err, authError["name"])
-			equal(t, "whoami", tc.want, c.must(map[string]any{"do": "invoke", "name": "whoami"}))
+			wiretest.Equal(t, "authError", tc.err, authError["name"])
+			wiretest.Equal(t, "whoami", tc.want, c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
 			if tc.session == "" {
 				return
 			}
-			fresh := c.waitFor("authenticate", func(d map[string]any) bool { return d["signedAuthToken"] != tc.token })
-			equal(t, "sub", any(tc.session), fresh["authToken"].(map[string]any)["sub"])
+			fresh := c.WaitFor("authenticate", func(d map[string]any) bool { return d["signedAuthToken"] != tc.token })
+			wiretest.Equal(t, "sub", any(tc.session), fresh["authToken"].(map[string]any)["sub"])
 			// A token of its own does not loosen the tie to the session.
-			c.must(map[string]any{"do": "authenticate", "token": fresh["signedAuthToken"]})
-			sessions.logout("42")
-			c.wait("deauthenticate")
+			c.Must(map[string]any{"do": "authenticate", "token": fresh["signedAuthToken"]})
+			sessions.Logout("42")
+			c.Wait("deauthenticate")
 		})
 	}
 }
@@ -235,22 +125,18 @@ func TestSessionBeforeToken(t *testing.T) {
 // application would have it: log in, get messages, log out.
 func TestChromium(t *testing.T) {
 	bundle := filepath.Join(nodeModules(t), "socketcluster-client", "socketcluster-client.min.js")
-	for _, app := range stacks {
-		t.Run(app.name, func(t *testing.T) {
+	for _, app := range wiretest.Apps() {
+		t.Run(app.Name, func(t *testing.T) {
 			browser := partstest.Chromium(t)
 			server := partstest.Redis(t)
-			web := app.start(t, server)
-			s := newService(t, sessionAuth(t, server.URL, app.stack()), newOptions())
-			page := httptest.NewServer(onePage(t, bundle, web.URL, s.server))
-			t.Cleanup(page.Close)
-
-			ctx, stop := remote.NewAllocator(t.Context(), browser.URL, remote.NoModifyURL)
-			defer stop()
-			ctx, stop = chromedp.NewContext(ctx)
-			defer stop()
-			if err := chromedp.Do(ctx, chromedp.Navigate(page.URL)); err != nil {
-				t.Fatal(err)
-			}
+			web := app.Start(t, server)
+			s := newService(t, app.Auth(t, server.URL), newOptions())
+			tab := wiretest.Site{
+				Page:    pageText,
+				Files:   map[string]string{"/client.js": bundle},
+				WebApp:  web.URL,
+				Service: map[string]http.Handler{"/socketcluster/": s.server},
+			}.Open(t, browser)
 			for _, step := range []struct {
 				do   string
 				then []string
@@ -261,37 +147,10 @@ func TestChromium(t *testing.T) {
 				{"logOut()", []string{"unauthenticated", "kickOut news session_ended", "stored 0"}},
 			} {
 				if step.do != "" {
-					if _, err := chromedp.Run(ctx, chromedp.Evaluate[any](step.do+"; 0")); err != nil {
-						t.Fatalf("%s: %v", step.do, err)
-					}
+					tab.Do(step.do)
 				}
-				for _, text := range step.then {
-					_, err := chromedp.Run(ctx, chromedp.Poll[bool](fmt.Sprintf("window.happened?.includes(%q)", text),
-						chromedp.WithPollingTimeout(15*time.Second), chromedp.WithPollingInterval(20*time.Millisecond)))
-					if err != nil {
-						log, logErr := chromedp.Run(ctx, chromedp.Evaluate[[]string]("window.happened"))
-						t.Fatalf("waiting for %q: %v; the page noted %q, %v", text, err, log, logErr)
-					}
-				}
+				tab.Notes(step.then...)
 			}
 		})
 	}
-}
-
-// onePage serves the page, the web application and the socket on one origin.
-func onePage(t *testing.T, bundle, web string, s *socketcluster.Server) http.Handler {
-	t.Helper()
-	target, err := url.Parse(web)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/socketcluster/", s)
-	mux.Handle("/app/", http.StripPrefix("/app", newProxy(target)))
-	mux.HandleFunc("/client.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, bundle) })
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(w, pageText)
-	})
-	return mux
 }

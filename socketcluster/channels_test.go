@@ -13,47 +13,48 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/socketcluster"
 )
 
 // Two clients talk in a channel; one that may not is told so.
 func TestChannels(t *testing.T) {
-	s := newService(t, tokens(t), newOptions())
-	alice := s.node(t, with{Token: new(sign(t, "42", time.Hour, nil))})
-	bob := s.node(t, with{Token: new(sign(t, "7", time.Hour, nil))})
+	s := newService(t, wiretest.Tokens(t), newOptions())
+	alice := s.node(t, with{Token: new(wiretest.Sign(t, "42", time.Hour))})
+	bob := s.node(t, with{Token: new(wiretest.Sign(t, "7", time.Hour))})
 	eve := s.node(t, with{})
 	for _, c := range []*client{alice, bob, eve} {
 		c.start()
 	}
 	alice.subscribe("news")
 	bob.subscribe("news")
-	eve.must(map[string]any{"do": "subscribe", "channel": "news"})
-	refused := eve.wait("subscribeFail")
-	equal(t, "channel", any("news"), refused["channel"])
-	equal(t, "error", any("log in first"), refused["error"].(map[string]any)["message"])
+	eve.Must(map[string]any{"do": "subscribe", "channel": "news"})
+	refused := eve.Wait("subscribeFail")
+	wiretest.Equal(t, "channel", any("news"), refused["channel"])
+	wiretest.Equal(t, "error", any("log in first"), refused["error"].(map[string]any)["message"])
 
 	data := map[string]any{"text": "hello <b>", "n": 1.0}
-	alice.must(map[string]any{"do": "publish", "channel": "news", "data": data})
+	alice.Must(map[string]any{"do": "publish", "channel": "news", "data": data})
 	for _, c := range []*client{alice, bob} {
-		equal(t, "message", map[string]any{"channel": "news", "data": data}, c.wait("message"))
+		wiretest.Equal(t, "message", map[string]any{"channel": "news", "data": data}, c.Wait("message"))
 	}
-	r := eve.do(map[string]any{"do": "publish", "channel": "news", "data": 1})
-	equal(t, "eve's publish", any("AuthError"), r.Error["name"])
+	r := eve.Do(map[string]any{"do": "publish", "channel": "news", "data": 1})
+	wiretest.Equal(t, "eve's publish", any("AuthError"), r.Error["name"])
 
-	bob.must(map[string]any{"do": "unsubscribe", "channel": "news"})
-	eventually(t, "one subscriber", func() bool { return s.server.Subscribers("news") == 1 })
+	bob.Must(map[string]any{"do": "unsubscribe", "channel": "news"})
+	wiretest.Eventually(t, "one subscriber", func() bool { return s.server.Subscribers("news") == 1 })
 	if err := s.server.Publish("news", "to alice"); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "message", any("to alice"), alice.wait("message")["data"])
-	if bob.count("message") != 1 || eve.count("message") != 0 {
+	wiretest.Equal(t, "message", any("to alice"), alice.Wait("message")["data"])
+	if bob.Count("message", nil) != 1 || eve.Count("message", nil) != 0 {
 		t.Error("a message to somebody who is not subscribed")
 	}
 }
 
 // Events without an answer, both ways, in the order sent.
 func TestTransmit(t *testing.T) {
-	s := newService(t, tokens(t), newOptions())
+	s := newService(t, wiretest.Tokens(t), newOptions())
 	s.server.Receive("note", func(_ context.Context, c *socketcluster.Conn, data json.RawMessage) {
 		if err := c.Transmit("echo", data); err != nil {
 			t.Error(err)
@@ -67,24 +68,24 @@ func TestTransmit(t *testing.T) {
 	})
 	c := s.node(t, with{})
 	c.start()
-	c.must(map[string]any{"do": "receive", "name": "echo"})
-	c.must(map[string]any{"do": "transmit", "name": "panic"})
+	c.Must(map[string]any{"do": "receive", "name": "echo"})
+	c.Must(map[string]any{"do": "transmit", "name": "panic"})
 	for i := range 10 {
-		c.must(map[string]any{"do": "transmit", "name": "note", "data": i})
+		c.Must(map[string]any{"do": "transmit", "name": "note", "data": i})
 	}
 	for i := range 10 {
-		equal(t, "echo", any(float64(i)), c.wait("received")["data"])
+		wiretest.Equal(t, "echo", any(float64(i)), c.Wait("received")["data"])
 	}
 	c.subscribe("public")
-	c.must(map[string]any{"do": "transmit", "name": "kick"})
-	equal(t, "kickOut", map[string]any{"channel": "public", "message": "out"}, c.wait("kickOut"))
+	c.Must(map[string]any{"do": "transmit", "name": "kick"})
+	wiretest.Equal(t, "kickOut", map[string]any{"channel": "public", "message": "out"}, c.Wait("kickOut"))
 }
 
 // What a client may not do on the wire, and what it is told.
 func TestChannelErrors(t *testing.T) {
 	o := newOptions()
 	o.MaxChannels = 1
-	s := newService(t, tokens(t), o)
+	s := newService(t, wiretest.Tokens(t), o)
 	for _, tc := range []struct{ name, frame, want string }{
 		{"no data", `{"event":"#subscribe","cid":2}`, `{"name":"InvalidActionError","message":"the channel name is malformed"}`},
 		{"a channel that is no string", `{"event":"#publish","data":{"channel":5},"cid":2}`, `{"name":"InvalidActionError","message":"the channel name is malformed"}`},
@@ -109,7 +110,7 @@ func TestChannelErrors(t *testing.T) {
 		})
 	}
 	t.Run("nobody is asked", func(t *testing.T) {
-		s := newService(t, tokens(t), &socketcluster.Options{})
+		s := newService(t, wiretest.Tokens(t), &socketcluster.Options{})
 		c := s.dial(t, nil)
 		c.shake("")
 		c.send(`{"event":"#subscribe","data":{"channel":"public"},"cid":1}`)
@@ -118,7 +119,7 @@ func TestChannelErrors(t *testing.T) {
 	t.Run("the application's reason is not shown", func(t *testing.T) {
 		o := newOptions()
 		o.Authorize = func(context.Context, *socketcluster.Request) error { return errors.New("internal detail") }
-		s := newService(t, tokens(t), o)
+		s := newService(t, wiretest.Tokens(t), o)
 		c := s.dial(t, nil)
 		c.shake("")
 		c.send(`{"event":"#publish","data":{"channel":"public"},"cid":1}`)
@@ -131,7 +132,7 @@ func TestSlowReader(t *testing.T) {
 	o := newOptions()
 	o.MaxQueue = 64 << 10
 	o.WriteTimeout = time.Minute // not what cuts it off
-	s := newService(t, tokens(t), o)
+	s := newService(t, wiretest.Tokens(t), o)
 	slow, quick := s.dial(t, nil), s.dial(t, nil)
 	for _, c := range []*socket{slow, quick} {
 		c.shake("")
@@ -152,7 +153,7 @@ func TestSlowReader(t *testing.T) {
 			break
 		}
 	}
-	eventually(t, "the slow client is gone", func() bool { return s.server.Subscribers("public") == 1 })
+	wiretest.Eventually(t, "the slow client is gone", func() bool { return s.server.Subscribers("public") == 1 })
 	quick.send(`{"event":"whoami","cid":2}`)
 	quick.want(`{"rid":2}`)
 }
@@ -162,7 +163,7 @@ func TestSlowReader(t *testing.T) {
 func TestUpgradeRefused(t *testing.T) {
 	o := newOptions()
 	o.MaxPending = 1
-	s := newService(t, newSessions("42"), o)
+	s := newService(t, wiretest.NewSessions("42"), o)
 	for _, tc := range []struct {
 		name   string
 		header http.Header
@@ -186,7 +187,7 @@ func TestUpgradeRefused(t *testing.T) {
 			}
 			if err == nil {
 				ws.Close()
-				eventually(t, "the socket is gone", func() bool { return s.bridge.Len() == 0 })
+				wiretest.Eventually(t, "the socket is gone", func() bool { return s.bridge.Len() == 0 })
 			}
 		})
 	}

@@ -5,40 +5,42 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/socketcluster"
 )
 
 // An expired socket gets nothing of what it was subscribed to, nor may it
 // publish; what anybody may have goes on.
 func TestExpiryStopsDelivery(t *testing.T) {
-	s := newService(t, tokens(t), newOptions())
-	c := s.node(t, with{Token: new(sign(t, "42", 3*time.Second, nil))})
+	s := newService(t, wiretest.Tokens(t), newOptions())
+	c := s.node(t, with{Token: new(wiretest.Sign(t, "42", 3*time.Second))})
 	c.start()
 	c.subscribe("news")
 	c.subscribe("public/news")
-	c.must(map[string]any{"do": "publish", "channel": "news", "data": "before"})
-	equal(t, "before the end", any("before"), c.wait("message")["data"])
+	c.Must(map[string]any{"do": "publish", "channel": "news", "data": "before"})
+	wiretest.Equal(t, "before the end", any("before"), c.Wait("message")["data"])
 
-	c.wait("deauthenticate")
-	equal(t, "kickOut", map[string]any{"channel": "news", "message": "token_expired"}, c.wait("kickOut"))
+	c.Wait("deauthenticate")
+	wiretest.Equal(t, "kickOut", map[string]any{"channel": "news", "message": "token_expired"}, c.Wait("kickOut"))
 	for _, channel := range []string{"news", "public/news"} {
 		if err := s.server.Publish(channel, "after"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	equal(t, "after the end", map[string]any{"channel": "public/news", "data": "after"}, c.wait("message"))
-	r := c.do(map[string]any{"do": "publish", "channel": "news", "data": "forbidden"})
-	equal(t, "publishing", any("AuthError"), r.Error["name"])
-	state := c.state()
-	equal(t, "authState", any("unauthenticated"), state["authState"])
-	equal(t, "state", any("open"), state["state"])
-	equal(t, "stored", any(map[string]any{}), state["stored"])
+	wiretest.Equal(t, "after the end", map[string]any{"channel": "public/news", "data": "after"}, c.Wait("message"))
+	r := c.Do(map[string]any{"do": "publish", "channel": "news", "data": "forbidden"})
+	wiretest.Equal(t, "publishing", any("AuthError"), r.Error["name"])
+	state := c.State()
+	wiretest.Equal(t, "authState", any("unauthenticated"), state["authState"])
+	wiretest.Equal(t, "state", any("open"), state["state"])
+	wiretest.Equal(t, "stored", any(map[string]any{}), state["stored"])
 	if n := s.server.Subscribers("news"); n != 0 {
 		t.Errorf("%d subscribers left", n)
 	}
@@ -47,7 +49,7 @@ func TestExpiryStopsDelivery(t *testing.T) {
 // What is published once an identity has ended does not arrive, and nothing at
 // all does behind the word of it.
 func TestNothingAfterTheEnd(t *testing.T) {
-	sessions := newSessions("42")
+	sessions := wiretest.NewSessions("42")
 	var over atomic.Bool
 	o := newOptions()
 	o.Issuer = nil
@@ -82,7 +84,7 @@ func TestNothingAfterTheEnd(t *testing.T) {
 		switch frame {
 		case `{"event":"#publish","data":{"channel":"news","data":false}}`:
 			if got++; got == 100 {
-				sessions.logout("42")
+				sessions.Logout("42")
 			}
 			if len(told) > 0 {
 				t.Fatal("a message behind the end")
@@ -100,6 +102,50 @@ func TestNothingAfterTheEnd(t *testing.T) {
 	c.want(`{"rid":3}`)
 }
 
+// What still waits for a slow client when the identity ends is not delivered.
+func TestQueueAtTheEnd(t *testing.T) {
+	const messages = 400
+	sessions := wiretest.NewSessions("42")
+	o := newOptions()
+	o.MaxQueue = 64 << 20
+	s := newService(t, sessions, o)
+	c := s.dial(t, http.Header{"Cookie": {"user=42"}})
+	if !c.shake("").IsAuthenticated {
+		t.Fatal("not authenticated")
+	}
+	c.send(`{"event":"#subscribe","data":{"channel":"news"},"cid":2}`)
+	for frame := ""; frame != `{"rid":2}`; {
+		var err error
+		if frame, err = c.next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data := strings.Repeat("x", 64<<10) // in all more than the kernel's buffers take
+	for range messages {
+		if err := s.server.Publish("news", data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sessions.Logout("42")
+	wiretest.Eventually(t, "the subscription is over", func() bool { return s.server.Subscribers("news") == 0 })
+	got := 0
+	for {
+		frame, err := c.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(frame, `{"event":"#kickOut"`) {
+			break
+		}
+		if strings.HasPrefix(frame, `{"event":"#publish"`) {
+			got++
+		}
+	}
+	if got == messages {
+		t.Error("all of them were delivered")
+	}
+}
+
 // While the application is being asked again about a channel, nothing of it is
 // delivered; and a subscription that was allowed to somebody who has logged
 // out meanwhile is not made.
@@ -112,7 +158,7 @@ func TestAskingMeanwhile(t *testing.T) {
 		{"for the first time", func(r *socketcluster.Request) bool { return r.Identity != nil && r.Channel == "late" }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			sessions := newSessions("42")
+			sessions := wiretest.NewSessions("42")
 			asked, release := make(chan struct{}), make(chan struct{})
 			o := newOptions()
 			o.Issuer = nil
@@ -135,7 +181,7 @@ func TestAskingMeanwhile(t *testing.T) {
 				c.send(`{"event":"#subscribe","data":{"channel":"late"},"cid":3}`)
 				<-asked
 			}
-			sessions.logout("42")
+			sessions.Logout("42")
 			if !late {
 				<-asked
 				if err := s.server.Publish("news", "secret"); err != nil {
@@ -143,7 +189,7 @@ func TestAskingMeanwhile(t *testing.T) {
 				}
 				c.send(`{"event":"whoami","cid":9}`)
 			} else {
-				eventually(t, "kicked out of news", func() bool { return s.server.Subscribers("news") == 0 })
+				wiretest.Eventually(t, "kicked out of news", func() bool { return s.server.Subscribers("news") == 0 })
 			}
 			told := map[string]bool{}
 			if !late {
@@ -182,23 +228,23 @@ func TestAskingMeanwhile(t *testing.T) {
 func TestCloseOnEnd(t *testing.T) {
 	o := newOptions()
 	o.CloseOnEnd = true
-	s := newService(t, tokens(t), o)
-	c := s.node(t, with{Token: new(sign(t, "42", 2*time.Second, nil))})
+	s := newService(t, wiretest.Tokens(t), o)
+	c := s.node(t, with{Token: new(wiretest.Sign(t, "42", 2*time.Second))})
 	c.start()
 	c.subscribe("news")
-	c.wait("deauthenticate")
-	end := c.wait("disconnect")
-	equal(t, "disconnect", map[string]any{"code": 4500.0, "reason": "token_expired"}, end)
-	state := c.state()
-	equal(t, "pendingReconnect", any(false), state["pendingReconnect"])
-	equal(t, "stored", any(map[string]any{}), state["stored"])
+	c.Wait("deauthenticate")
+	end := c.Wait("disconnect")
+	wiretest.Equal(t, "disconnect", map[string]any{"code": 4500.0, "reason": "token_expired"}, end)
+	state := c.State()
+	wiretest.Equal(t, "pendingReconnect", any(false), state["pendingReconnect"])
+	wiretest.Equal(t, "stored", any(map[string]any{}), state["stored"])
 }
 
 // A service that stops says so, to anonymous clients as well, and they come
 // back later.
 func TestDrain(t *testing.T) {
-	for _, token := range []*string{nil, new(sign(t, "42", time.Hour, nil))} {
-		s := newService(t, tokens(t), newOptions())
+	for _, token := range []*string{nil, new(wiretest.Sign(t, "42", time.Hour))} {
+		s := newService(t, wiretest.Tokens(t), newOptions())
 		c := s.node(t, with{Token: token})
 		c.start()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -206,9 +252,9 @@ func TestDrain(t *testing.T) {
 		if err := s.bridge.Shutdown(ctx); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "disconnect", map[string]any{"code": 1001.0, "reason": "draining"}, c.wait("disconnect"))
-		state := c.state()
-		equal(t, "pendingReconnect", any(true), state["pendingReconnect"])
+		wiretest.Equal(t, "disconnect", map[string]any{"code": 1001.0, "reason": "draining"}, c.Wait("disconnect"))
+		state := c.State()
+		wiretest.Equal(t, "pendingReconnect", any(true), state["pendingReconnect"])
 		if token != nil && len(state["stored"].(map[string]any)) != 1 {
 			t.Error("the client has lost its token")
 		}
@@ -260,18 +306,18 @@ func TestOutage(t *testing.T) {
 	c.start()
 	down.Store(true)
 	for _, token := range []string{"7", "panic"} {
-		r := c.do(map[string]any{"do": "authenticate", "token": token})
-		equal(t, "#authenticate", any("TimeoutError"), r.Error["name"])
+		r := c.Do(map[string]any{"do": "authenticate", "token": token})
+		wiretest.Equal(t, "#authenticate", any("TimeoutError"), r.Error["name"])
 	}
-	equal(t, "the client's state", any("authenticated"), c.state()["authState"])
-	equal(t, "whoami", any("42"), c.must(map[string]any{"do": "invoke", "name": "whoami"}))
+	wiretest.Equal(t, "the client's state", any("authenticated"), c.State()["authState"])
+	wiretest.Equal(t, "whoami", any("42"), c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
 
 	late := s.node(t, with{Token: new("42")})
-	late.do(map[string]any{"do": "connect"})
-	equal(t, "connectAbort", any(4008.0), late.wait("connectAbort")["code"])
-	equal(t, "error", any("try again later"), late.wait("error")["error"].(map[string]any)["message"])
-	state := late.state()
-	equal(t, "pendingReconnect", any(true), state["pendingReconnect"])
+	late.Do(map[string]any{"do": "connect"})
+	wiretest.Equal(t, "connectAbort", any(4008.0), late.Wait("connectAbort")["code"])
+	wiretest.Equal(t, "error", any("try again later"), late.Wait("error")["error"].(map[string]any)["message"])
+	state := late.State()
+	wiretest.Equal(t, "pendingReconnect", any(true), state["pendingReconnect"])
 	if len(state["stored"].(map[string]any)) != 1 {
 		t.Error("the client has lost its token")
 	}
@@ -289,7 +335,7 @@ func TestCloseCodes(t *testing.T) {
 	o.PingInterval = 50 * time.Millisecond
 	o.PingTimeout = time.Second
 	o.MaxHandshake = 1000
-	s := newService(t, tokens(t), o)
+	s := newService(t, wiretest.Tokens(t), o)
 	const shake = `{"event":"#handshake","data":{},"cid":1}`
 	for _, tc := range []struct {
 		name   string
@@ -321,6 +367,6 @@ func TestCloseCodes(t *testing.T) {
 		})
 	}
 	t.Run("nothing is left", func(t *testing.T) {
-		eventually(t, "all sockets are gone", func() bool { return s.bridge.Len() == 0 })
+		wiretest.Eventually(t, "all sockets are gone", func() bool { return s.bridge.Len() == 0 })
 	})
 }

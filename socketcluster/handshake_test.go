@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 )
 
 // iso is a date as JavaScript writes it.
@@ -14,8 +16,8 @@ func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z")
 // What the client's own events say of each token in its handshake, and
 // whether it keeps the token.
 func TestHandshake(t *testing.T) {
-	s := newService(t, tokens(t), newOptions())
-	good := sign(t, "42", time.Hour, nil)
+	s := newService(t, wiretest.Tokens(t), newOptions())
+	good := wiretest.Sign(t, "42", time.Hour)
 	past := time.Now().Add(-time.Hour).Truncate(time.Second)
 	future := time.Now().Add(time.Hour).Truncate(time.Second)
 	head, _, _ := strings.Cut(good, ".")
@@ -33,7 +35,7 @@ func TestHandshake(t *testing.T) {
 		{name: "no token"},
 		{name: "an empty token", token: new("")},
 		{name: "a good token", token: &good, user: "42"},
-		{"an expired token", new(sign(t, "42", -time.Hour, nil)), nil,
+		{"an expired token", new(wiretest.Sign(t, "42", -time.Hour)), nil,
 			map[string]any{"name": "AuthTokenExpiredError", "message": "jwt expired", "expiry": iso(past), "isBadToken": true}, true},
 		{"a forged token", &forged, nil,
 			map[string]any{"name": "AuthTokenInvalidError", "message": "invalid signature", "isBadToken": true}, true},
@@ -41,32 +43,32 @@ func TestHandshake(t *testing.T) {
 			map[string]any{"name": "AuthTokenInvalidError", "message": "jwt malformed", "isBadToken": true}, true},
 		{"an unsigned token", new(head + "." + strings.Split(good, ".")[1] + "."), nil,
 			map[string]any{"name": "AuthTokenInvalidError", "message": "jwt signature is required", "isBadToken": true}, true},
-		{"a token of tomorrow", new(sign(t, "42", 2*time.Hour, jwt.MapClaims{"nbf": future.Unix()})), nil,
+		{"a token of tomorrow", new(wiretest.Sign(t, "42", 2*time.Hour, jwt.MapClaims{"nbf": future.Unix()})), nil,
 			map[string]any{"name": "AuthTokenNotBeforeError", "message": "jwt not active", "date": iso(future), "isBadToken": false}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			c := s.node(t, with{Token: tc.token})
 			status := c.start()
-			equal(t, "isAuthenticated", any(tc.user != nil), status["isAuthenticated"])
-			equal(t, "pingTimeout", any(20000.0), status["pingTimeout"])
+			wiretest.Equal(t, "isAuthenticated", any(tc.user != nil), status["isAuthenticated"])
+			wiretest.Equal(t, "pingTimeout", any(20000.0), status["pingTimeout"])
 			if got, _ := status["authError"].(map[string]any); !sameError(tc.err, got) {
 				t.Errorf("authError = %v, want %v", got, tc.err)
 			}
 			if tc.removed {
-				c.wait("removeAuthToken")
+				c.Wait("removeAuthToken")
 			}
 			if tc.user != nil {
-				change := c.wait("authStateChange")
-				equal(t, "newAuthState", any("authenticated"), change["newAuthState"])
-				equal(t, "signedAuthToken", any(*tc.token), change["signedAuthToken"])
+				change := c.Wait("authStateChange")
+				wiretest.Equal(t, "newAuthState", any("authenticated"), change["newAuthState"])
+				wiretest.Equal(t, "signedAuthToken", any(*tc.token), change["signedAuthToken"])
 			}
-			equal(t, "whoami", tc.user, c.must(map[string]any{"do": "invoke", "name": "whoami"}))
-			stored := c.state()["stored"].(map[string]any)
+			wiretest.Equal(t, "whoami", tc.user, c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
+			stored := c.State()["stored"].(map[string]any)
 			if kept := len(stored) > 0; kept != (tc.token != nil && !tc.removed) {
 				t.Errorf("the client's store holds %v", stored)
 			}
-			if !tc.removed && c.count("removeAuthToken") > 0 {
+			if !tc.removed && c.Count("removeAuthToken", nil) > 0 {
 				t.Error("#removeAuthToken although the token is not bad")
 			}
 		})
@@ -89,8 +91,8 @@ func sameError(want, got map[string]any) bool {
 
 // #authenticate on the open socket.
 func TestAuthenticate(t *testing.T) {
-	s := newService(t, tokens(t), newOptions())
-	good := sign(t, "42", time.Hour, nil)
+	s := newService(t, wiretest.Tokens(t), newOptions())
+	good := wiretest.Sign(t, "42", time.Hour)
 	for _, tc := range []struct {
 		name  string
 		token any
@@ -106,7 +108,7 @@ func TestAuthenticate(t *testing.T) {
 			t.Parallel()
 			c := s.node(t, with{})
 			c.start()
-			r := c.do(map[string]any{"do": "authenticate", "token": tc.token})
+			r := c.Do(map[string]any{"do": "authenticate", "token": tc.token})
 			if got, _ := r.Value.(map[string]any); !sameError(tc.value, got) {
 				t.Errorf("result = %v, want %v", got, tc.value)
 			}
@@ -114,12 +116,12 @@ func TestAuthenticate(t *testing.T) {
 				t.Errorf("error = %v, want %v", r.Error, tc.err)
 			}
 			if tc.err != nil {
-				c.wait("removeAuthToken")
-				equal(t, "authState", any("unauthenticated"), c.state()["authState"])
+				c.Wait("removeAuthToken")
+				wiretest.Equal(t, "authState", any("unauthenticated"), c.State()["authState"])
 				return
 			}
-			equal(t, "newAuthState", any("authenticated"), c.wait("authStateChange")["newAuthState"])
-			equal(t, "whoami", any("42"), c.must(map[string]any{"do": "invoke", "name": "whoami"}))
+			wiretest.Equal(t, "newAuthState", any("authenticated"), c.Wait("authStateChange")["newAuthState"])
+			wiretest.Equal(t, "whoami", any("42"), c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
 		})
 	}
 }
@@ -127,25 +129,25 @@ func TestAuthenticate(t *testing.T) {
 // A bad token beside a good authentication changes nothing: the client is
 // given its former token back.
 func TestAuthenticateBadKeepsFormer(t *testing.T) {
-	s := newService(t, tokens(t), newOptions())
-	good := sign(t, "42", time.Hour, nil)
-	for _, bad := range []string{"nonsense", sign(t, "42", 2*time.Hour, jwt.MapClaims{"nbf": time.Now().Add(time.Hour).Unix()})} {
+	s := newService(t, wiretest.Tokens(t), newOptions())
+	good := wiretest.Sign(t, "42", time.Hour)
+	for _, bad := range []string{"nonsense", wiretest.Sign(t, "42", 2*time.Hour, jwt.MapClaims{"nbf": time.Now().Add(time.Hour).Unix()})} {
 		c := s.node(t, with{Token: &good})
 		c.start()
 		c.subscribe("news")
-		c.wait("authenticate")
-		c.do(map[string]any{"do": "authenticate", "token": bad})
-		equal(t, "deauthenticated meanwhile", any("unauthenticated"), c.waitFor("authStateChange", func(d map[string]any) bool { return d["oldAuthState"] == "authenticated" })["newAuthState"])
-		equal(t, "the token again", any(good), c.wait("authenticate")["signedAuthToken"])
-		state := c.state()
-		equal(t, "authState", any("authenticated"), state["authState"])
+		c.Wait("authenticate")
+		c.Do(map[string]any{"do": "authenticate", "token": bad})
+		wiretest.Equal(t, "deauthenticated meanwhile", any("unauthenticated"), c.WaitFor("authStateChange", func(d map[string]any) bool { return d["oldAuthState"] == "authenticated" })["newAuthState"])
+		wiretest.Equal(t, "the token again", any(good), c.Wait("authenticate")["signedAuthToken"])
+		state := c.State()
+		wiretest.Equal(t, "authState", any("authenticated"), state["authState"])
 		for _, stored := range state["stored"].(map[string]any) {
-			equal(t, "stored", any(good), stored)
+			wiretest.Equal(t, "stored", any(good), stored)
 		}
-		equal(t, "whoami", any("42"), c.must(map[string]any{"do": "invoke", "name": "whoami"}))
-		c.must(map[string]any{"do": "publish", "channel": "news", "data": "still here"})
-		equal(t, "message", any("still here"), c.wait("message")["data"])
-		if n := c.count("kickOut"); n > 0 {
+		wiretest.Equal(t, "whoami", any("42"), c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
+		c.Must(map[string]any{"do": "publish", "channel": "news", "data": "still here"})
+		wiretest.Equal(t, "message", any("still here"), c.Wait("message")["data"])
+		if n := c.Count("kickOut", nil); n > 0 {
 			t.Errorf("%d kick-outs", n)
 		}
 	}
@@ -156,19 +158,19 @@ func TestAuthenticateBadKeepsFormer(t *testing.T) {
 func TestAuthenticateAsAnother(t *testing.T) {
 	o := newOptions()
 	o.Authorize = ownChannel
-	s := newService(t, tokens(t), o)
-	c := s.node(t, with{Token: new(sign(t, "42", time.Hour, nil))})
+	s := newService(t, wiretest.Tokens(t), o)
+	c := s.node(t, with{Token: new(wiretest.Sign(t, "42", time.Hour))})
 	c.start()
 	c.subscribe("user/42")
 	c.subscribe("common")
-	c.must(map[string]any{"do": "authenticate", "token": sign(t, "7", time.Hour, nil)})
-	equal(t, "kickOut", map[string]any{"channel": "user/42", "message": "user_changed"}, c.wait("kickOut"))
-	equal(t, "whoami", any("7"), c.must(map[string]any{"do": "invoke", "name": "whoami"}))
+	c.Must(map[string]any{"do": "authenticate", "token": wiretest.Sign(t, "7", time.Hour)})
+	wiretest.Equal(t, "kickOut", map[string]any{"channel": "user/42", "message": "user_changed"}, c.Wait("kickOut"))
+	wiretest.Equal(t, "whoami", any("7"), c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
 	if err := s.server.Publish("user/42", "secret"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.server.Publish("common", "hello"); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "first message", map[string]any{"channel": "common", "data": "hello"}, c.wait("message"))
+	wiretest.Equal(t, "first message", map[string]any{"channel": "common", "data": "hello"}, c.Wait("message"))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/socketcluster"
 )
 
@@ -47,7 +48,7 @@ func (j *journal) note(line string) {
 
 func (j *journal) want(t *testing.T, lines ...string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("the application is told %q", lines), func() bool {
+	wiretest.Eventually(t, fmt.Sprintf("the application is told %q", lines), func() bool {
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		return slices.Equal(j.lines, lines)
@@ -57,33 +58,33 @@ func (j *journal) want(t *testing.T, lines ...string) {
 // Login and logout by procedures, as the client and as the application see it.
 func TestLoginProcedure(t *testing.T) {
 	var j journal
-	s := newService(t, tokens(t), j.options())
+	s := newService(t, wiretest.Tokens(t), j.options())
 	c := s.node(t, with{})
 	c.start()
 
-	failed := c.do(map[string]any{"do": "invoke", "name": "login", "data": map[string]string{"user": "42", "password": "wrong"}})
+	failed := c.Do(map[string]any{"do": "invoke", "name": "login", "data": map[string]string{"user": "42", "password": "wrong"}})
 	if want := map[string]any{"name": "LoginError", "message": "wrong user or password"}; !sameError(want, failed.Error) {
 		t.Errorf("a failed login: %v, want %v", failed.Error, want)
 	}
-	equal(t, "authState", any("unauthenticated"), c.state()["authState"])
+	wiretest.Equal(t, "authState", any("unauthenticated"), c.State()["authState"])
 
-	c.must(map[string]any{"do": "invoke", "name": "login", "data": map[string]string{"user": "42", "password": "demo"}})
-	change := c.wait("authStateChange")
-	equal(t, "newAuthState", any("authenticated"), change["newAuthState"])
-	equal(t, "sub", any("42"), change["authToken"].(map[string]any)["sub"])
-	equal(t, "whoami", any("42"), c.must(map[string]any{"do": "invoke", "name": "whoami"}))
-	names := slices.Collect(maps.Keys(c.state()["stored"].(map[string]any)))
-	equal(t, "where the client stores its token", []string{fmt.Sprintf("socketcluster.authToken.127.0.0.1:%d", s.port)}, names)
+	c.Must(map[string]any{"do": "invoke", "name": "login", "data": map[string]string{"user": "42", "password": "demo"}})
+	change := c.Wait("authStateChange")
+	wiretest.Equal(t, "newAuthState", any("authenticated"), change["newAuthState"])
+	wiretest.Equal(t, "sub", any("42"), change["authToken"].(map[string]any)["sub"])
+	wiretest.Equal(t, "whoami", any("42"), c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
+	names := slices.Collect(maps.Keys(c.State()["stored"].(map[string]any)))
+	wiretest.Equal(t, "where the client stores its token", []string{fmt.Sprintf("socketcluster.authToken.127.0.0.1:%d", s.port)}, names)
 
-	c.must(map[string]any{"do": "invoke", "name": "logout"})
-	if old := c.wait("deauthenticate")["oldAuthToken"].(map[string]any); old["sub"] != "42" {
+	c.Must(map[string]any{"do": "invoke", "name": "logout"})
+	if old := c.Wait("deauthenticate")["oldAuthToken"].(map[string]any); old["sub"] != "42" {
 		t.Errorf("deauthenticate: %v", old)
 	}
-	c.wait("removeAuthToken")
-	equal(t, "whoami", nil, c.must(map[string]any{"do": "invoke", "name": "whoami"}))
-	equal(t, "stored", any(map[string]any{}), c.state()["stored"])
+	c.Wait("removeAuthToken")
+	wiretest.Equal(t, "whoami", nil, c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
+	wiretest.Equal(t, "stored", any(map[string]any{}), c.State()["stored"])
 
-	c.do(map[string]any{"do": "authenticate", "token": "nonsense"})
+	c.Do(map[string]any{"do": "authenticate", "token": "nonsense"})
 	j.want(t, "nobody → 42", "42 → nobody", "bad token: jwt malformed")
 }
 
@@ -96,7 +97,7 @@ func TestTokenIssuedBeforeTheAnswer(t *testing.T) {
 		defer func() { issued <- struct{}{} }()
 		return issuer(time.Hour).Issue(ctx, id)
 	})
-	s := newService(t, newSessions("42"), o)
+	s := newService(t, wiretest.NewSessions("42"), o)
 	s.server.Handle("slow", func(ctx context.Context, c *socketcluster.Conn, _ json.RawMessage) (any, error) {
 		err := c.Authenticate(ctx, &bridge.Message{Kind: bridge.MessageRedisKey, SessionID: "42"})
 		<-issued
@@ -132,7 +133,7 @@ func TestTokenIssuedBeforeTheAnswer(t *testing.T) {
 // removes its token gets no answer.
 func TestWireOrder(t *testing.T) {
 	var j journal
-	s := newService(t, tokens(t), j.options())
+	s := newService(t, wiretest.Tokens(t), j.options())
 	c := s.dial(t, nil)
 	if status := c.shake(""); status.IsAuthenticated || status.PingTimeout != 20000 || len(status.ID) < 20 {
 		t.Errorf("status = %+v", status)
@@ -171,16 +172,16 @@ func TestWireOrder(t *testing.T) {
 // The client removes its own token: its channels end, the socket stays.
 func TestClientDeauthenticates(t *testing.T) {
 	var j journal
-	s := newService(t, tokens(t), j.options())
-	c := s.node(t, with{Token: new(sign(t, "42", time.Hour, nil))})
+	s := newService(t, wiretest.Tokens(t), j.options())
+	c := s.node(t, with{Token: new(wiretest.Sign(t, "42", time.Hour))})
 	c.start()
 	c.subscribe("news")
 	c.subscribe("public/news")
-	c.must(map[string]any{"do": "deauthenticate"})
-	c.wait("deauthenticate")
-	equal(t, "kickOut", map[string]any{"channel": "news", "message": "client_request"}, c.wait("kickOut"))
-	equal(t, "whoami", nil, c.must(map[string]any{"do": "invoke", "name": "whoami"}))
-	equal(t, "subscriptions", any([]any{"public/news"}), c.state()["subscriptions"])
+	c.Must(map[string]any{"do": "deauthenticate"})
+	c.Wait("deauthenticate")
+	wiretest.Equal(t, "kickOut", map[string]any{"channel": "news", "message": "client_request"}, c.Wait("kickOut"))
+	wiretest.Equal(t, "whoami", nil, c.Must(map[string]any{"do": "invoke", "name": "whoami"}))
+	wiretest.Equal(t, "subscriptions", any([]any{"public/news"}), c.State()["subscriptions"])
 	j.want(t, "nobody → 42", "42 → nobody")
 }
 
@@ -199,31 +200,31 @@ func TestRenewal(t *testing.T) {
 		}
 		return &bridge.Identity{User: id.User, Via: id.Via, Claims: map[string]any{"renewal": renewals}}, nil
 	}
-	s := newService(t, tokens(t), o)
+	s := newService(t, wiretest.Tokens(t), o)
 	c := s.node(t, with{})
 	c.start()
-	c.must(map[string]any{"do": "invoke", "name": "login", "data": map[string]string{"user": "42", "password": "demo"}})
+	c.Must(map[string]any{"do": "invoke", "name": "login", "data": map[string]string{"user": "42", "password": "demo"}})
 	c.subscribe("news")
 	began := time.Now()
 	for _, want := range []any{nil, 1.0, 2.0} {
-		got := c.wait("authenticate")["authToken"].(map[string]any)
-		equal(t, "renewal", want, got["renewal"])
+		got := c.Wait("authenticate")["authToken"].(map[string]any)
+		wiretest.Equal(t, "renewal", want, got["renewal"])
 	}
-	c.must(map[string]any{"do": "publish", "channel": "news", "data": 1})
-	c.wait("message")
-	if n := c.count("deauthenticate") + c.count("kickOut"); n > 0 {
+	c.Must(map[string]any{"do": "publish", "channel": "news", "data": 1})
+	c.Wait("message")
+	if n := c.Count("deauthenticate", nil) + c.Count("kickOut", nil); n > 0 {
 		t.Errorf("%d interruptions", n)
 	}
-	c.wait("deauthenticate") // not renewed any more: it runs out
+	c.Wait("deauthenticate") // not renewed any more: it runs out
 	if d := time.Since(began); d < 8*time.Second {
 		t.Errorf("the token ended after %v, before it ran out", d)
 	}
-	equal(t, "kickOut", map[string]any{"channel": "news", "message": "token_expired"}, c.wait("kickOut"))
+	wiretest.Equal(t, "kickOut", map[string]any{"channel": "news", "message": "token_expired"}, c.Wait("kickOut"))
 }
 
 // A procedure's answer is not sent to somebody whose login has ended.
 func TestAnswerAfterEnd(t *testing.T) {
-	s := newService(t, tokens(t), newOptions())
+	s := newService(t, wiretest.Tokens(t), newOptions())
 	release := make(chan struct{})
 	s.server.Handle("slow", func(ctx context.Context, _ *socketcluster.Conn, _ json.RawMessage) (any, error) {
 		<-ctx.Done() // the identity's end
@@ -232,19 +233,19 @@ func TestAnswerAfterEnd(t *testing.T) {
 	})
 	s.server.Handle("panic", func(context.Context, *socketcluster.Conn, json.RawMessage) (any, error) { panic("here") })
 	s.server.Handle("unencodable", func(context.Context, *socketcluster.Conn, json.RawMessage) (any, error) { return func() {}, nil })
-	c := s.node(t, with{Token: new(sign(t, "42", 3*time.Second, nil))})
+	c := s.node(t, with{Token: new(wiretest.Sign(t, "42", 3*time.Second))})
 	c.start()
 	for _, name := range []string{"panic", "unencodable"} {
-		r := c.do(map[string]any{"do": "invoke", "name": name})
+		r := c.Do(map[string]any{"do": "invoke", "name": name})
 		if want := map[string]any{"name": "Error", "message": "internal error"}; !cmp.Equal(want, map[string]any{"name": r.Error["name"], "message": r.Error["message"]}) {
 			t.Errorf("%s: %v", name, r.Error)
 		}
 	}
 	go func() {
-		c.wait("deauthenticate")
+		c.Wait("deauthenticate")
 		close(release)
 	}()
-	r := c.do(map[string]any{"do": "invoke", "name": "slow"})
+	r := c.Do(map[string]any{"do": "invoke", "name": "slow"})
 	if r.Value != nil || r.Error["name"] != "AuthError" {
 		t.Errorf("the answer is %v, %v", r.Value, r.Error)
 	}

@@ -2,19 +2,15 @@ package socketcluster_test
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
+
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 )
 
 var (
@@ -22,43 +18,15 @@ var (
 	realConnections = flag.Int("socketcluster.clients", 300, "connections of TestManyClients")
 )
 
-// atOnce is how many connections are made at once.
-const atOnce = 8
-
 // Many connections, made and authenticated one after another, half of them by
 // the token in the handshake and half by a login: none hangs, none is lost.
 func TestManyConnections(t *testing.T) {
-	s := newService(t, tokens(t), newOptions())
-	token := sign(t, "42", time.Hour, nil)
-	var done atomic.Int64
-	var slowest atomic.Int64
-	var wg sync.WaitGroup
-	numbers := make(chan int)
-	for range atOnce {
-		wg.Go(func() {
-			for i := range numbers {
-				began := time.Now()
-				if err := connectOnce(t.Context(), s.url, token, i%2 == 0); err != nil {
-					t.Errorf("connection %d: %v", i, err)
-					continue
-				}
-				done.Add(1)
-				took := int64(time.Since(began))
-				for old := slowest.Load(); took > old && !slowest.CompareAndSwap(old, took); old = slowest.Load() {
-				}
-			}
-		})
-	}
-	for i := range *connections {
-		numbers <- i
-	}
-	close(numbers)
-	wg.Wait()
-	t.Logf("%d of %d connections; the slowest took %v", done.Load(), *connections, time.Duration(slowest.Load()))
-	if n := done.Load(); n != int64(*connections) {
-		t.Errorf("%d connections were lost", int64(*connections)-n)
-	}
-	eventually(t, "nothing is left", func() bool { return s.bridge.Len() == 0 })
+	s := newService(t, wiretest.Tokens(t), newOptions())
+	token := wiretest.Sign(t, "42", time.Hour)
+	wiretest.Many(t, *connections, func(ctx context.Context, i int) error {
+		return connectOnce(ctx, s.url, token, i%2 == 0)
+	})
+	wiretest.Eventually(t, "nothing is left", func() bool { return s.bridge.Len() == 0 })
 }
 
 // connectOnce makes one connection, authenticates it and lets it go.
@@ -110,26 +78,8 @@ func connectOnce(ctx context.Context, url, token string, atHandshake bool) error
 
 // The same with the real client.
 func TestManyClients(t *testing.T) {
-	s := newService(t, tokens(t), newOptions())
-	config, err := json.Marshal(map[string]any{
-		"modules": nodeModules(t), "port": s.port, "token": sign(t, "42", time.Hour, nil),
-		"connections": *realConnections, "atOnce": atOnce,
+	s := newService(t, wiretest.Tokens(t), newOptions())
+	wiretest.ManyClients(t, *realConnections, map[string]any{
+		"modules": nodeModules(t), "port": s.port, "token": wiretest.Sign(t, "42", time.Hour),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	output, err := exec.CommandContext(ctx, "node", filepath.Join("testdata", "many.cjs"), string(config)).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got struct{ Authenticated, Failed int }
-	if err := json.Unmarshal(output, &got); err != nil {
-		t.Fatal(err)
-	}
-	want := struct{ Authenticated, Failed int }{*realConnections, 0}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("clients (-want +got):\n%s", diff)
-	}
 }

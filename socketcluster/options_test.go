@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/socketcluster"
 )
 
@@ -24,7 +25,7 @@ func ownChannel(_ context.Context, r *socketcluster.Request) error {
 }
 
 func TestNewRefuses(t *testing.T) {
-	b, err := bridge.New(tokens(t), &bridge.Options{Logger: silent})
+	b, err := bridge.New(wiretest.Tokens(t), &bridge.Options{Logger: silent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestHandlePanics(t *testing.T) {
-	b, err := bridge.New(tokens(t), &bridge.Options{Logger: silent})
+	b, err := bridge.New(wiretest.Tokens(t), &bridge.Options{Logger: silent})
 	if err != nil {
 		t.Fatal(err)
 	}

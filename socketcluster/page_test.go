@@ -1,10 +1,5 @@
 package socketcluster_test
 
-import (
-	"net/http/httputil"
-	"net/url"
-)
-
 // pageText is a page with the client as its documentation shows it.
 const pageText = `<!doctype html><meta charset="utf-8"><script type="module">
 import * as socketClusterClient from "/client.js";
@@ -18,7 +13,7 @@ watch('authStateChange', (e) => e.newAuthState === 'unauthenticated' && note('un
 watch('kickOut', (e) => note('kickOut', e.channel, e.message));
 watch('subscribe', (e) => note('subscribe', e.channel));
 watch('removeAuthToken', () => note('stored', localStorage.length));
-const post = (path, form) => fetch('/app' + path, { method: 'POST', body: new URLSearchParams(form) });
+const post = (path, form) => fetch('/web' + path, { method: 'POST', body: new URLSearchParams(form) });
 window.logIn = async () => {
   await post('/login', { user: 'alice', password: 'demo' });
   socket.reconnect();
@@ -26,11 +21,3 @@ window.logIn = async () => {
 };
 window.logOut = () => post('/logout', {});
 </script>`
-
-func newProxy(target *url.URL) *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host
-		r.SetXForwarded()
-	}}
-}

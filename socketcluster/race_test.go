@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 )
 
 // A session is ended at some moment of its handshake and its first
@@ -22,7 +24,7 @@ func TestLogoutDuringHandshake(t *testing.T) {
 	for i := range rounds {
 		users = append(users, fmt.Sprint("user", i))
 	}
-	sessions := newSessions(users...)
+	sessions := wiretest.NewSessions(users...)
 	s := newService(t, sessions, newOptions())
 	var before, after atomic.Int64
 	slots := make(chan struct{}, atOnce)
@@ -51,7 +53,7 @@ func TestLogoutDuringHandshake(t *testing.T) {
 
 // logoutDuringHandshake reports whether the client was told that it is
 // authenticated.
-func (s *service) logoutDuringHandshake(t *testing.T, sessions *sessions, user string) (told bool, err error) {
+func (s *service) logoutDuringHandshake(t *testing.T, sessions *wiretest.Sessions, user string) (told bool, err error) {
 	ws, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(s.url, "http")+"/socketcluster/", http.Header{"Cookie": {"user=" + user}})
 	if err != nil {
 		return false, err
@@ -59,7 +61,7 @@ func (s *service) logoutDuringHandshake(t *testing.T, sessions *sessions, user s
 	defer ws.Close()
 	_ = ws.SetReadDeadline(time.Now().Add(10 * time.Second))
 	done := make(chan struct{})
-	time.AfterFunc(rand.N(1500*time.Microsecond), func() { defer close(done); sessions.logout(user) })
+	time.AfterFunc(rand.N(1500*time.Microsecond), func() { defer close(done); sessions.Logout(user) })
 	defer func() { <-done }()
 	for _, frame := range []string{`{"event":"#handshake","data":{"authToken":null},"cid":1}`, `{"event":"#subscribe","data":{"channel":"` + user + `"},"cid":2}`} {
 		if err := ws.WriteMessage(websocket.TextMessage, []byte(frame)); err != nil {

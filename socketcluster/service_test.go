@@ -3,10 +3,7 @@ package socketcluster_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,28 +15,11 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
-	"github.com/sessionbridge/sessionbridge/jwtmode"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 	"github.com/sessionbridge/sessionbridge/socketcluster"
 )
 
-var (
-	secret = []byte("0123456789abcdef0123456789abcdef")
-	silent = slog.New(slog.NewTextHandler(io.Discard, nil))
-)
-
-// sign returns a token that holds for d, with further claims.
-func sign(t testing.TB, user string, d time.Duration, more jwt.MapClaims) string {
-	t.Helper()
-	claims := jwt.MapClaims{"sub": user, "exp": time.Now().Add(d).Unix()}
-	for name, value := range more {
-		claims[name] = value
-	}
-	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
+var silent = slog.New(slog.DiscardHandler)
 
 // issuer signs tokens that hold for a time, with an identity's claims.
 func issuer(ttl time.Duration) socketcluster.Issuer {
@@ -49,18 +29,9 @@ func issuer(ttl time.Duration) socketcluster.Issuer {
 		for name, value := range id.Claims {
 			all[name] = value
 		}
-		text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, all).SignedString(secret)
+		text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, all).SignedString(wiretest.Secret)
 		return text, expires, err
 	})
-}
-
-func tokens(t testing.TB) bridge.Authenticator {
-	t.Helper()
-	a, err := jwtmode.New(jwtmode.Options{Algorithms: []string{"HS256"}, Key: secret, Leeway: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
 }
 
 // private lets everybody have the channels "public…" and those who are logged
@@ -71,70 +42,6 @@ func private(_ context.Context, r *socketcluster.Request) error {
 	}
 	return nil
 }
-
-// sessions lets those in who name a user in the cookie "user" that is logged
-// in here, and tells of logouts at once.
-type sessions struct {
-	mu       sync.Mutex
-	users    map[string]bool
-	follower bridge.Follower
-}
-
-func newSessions(users ...string) *sessions {
-	s := &sessions{users: map[string]bool{}}
-	for _, u := range users {
-		s.users[u] = true
-	}
-	return s
-}
-
-func (s *sessions) Traits() bridge.Traits { return bridge.Traits{Ambient: true, Message: true} }
-
-func (s *sessions) Authenticate(ctx context.Context, h *bridge.Handshake) (*bridge.Identity, error) {
-	user := ""
-	switch cookie, err := h.Request.Cookie("user"); {
-	case h.Message != nil && h.Message.Kind == bridge.MessageRedisKey:
-		user = h.Message.SessionID
-	case h.Message != nil || err != nil:
-		return nil, bridge.ErrNoCredential
-	default:
-		user = cookie.Value
-	}
-	key := "sessions/" + user
-	return h.Load(ctx, bridge.Binding{Key: key, Feed: "sessions", Reload: func(context.Context) (*bridge.Identity, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.users[user] {
-			return nil, bridge.ErrNoCredential
-		}
-		return &bridge.Identity{User: user, Via: "test", Key: key, Session: values{}}, nil
-	}})
-}
-
-func (s *sessions) Feeds() []bridge.Feed {
-	return []bridge.Feed{{Name: "sessions", Store: "memory", Prefixes: []string{""}, Follow: func(ctx context.Context, _ []string, f bridge.Follower) error {
-		s.mu.Lock()
-		s.follower = f
-		s.mu.Unlock()
-		f.Restored("test")
-		f.Alive(time.Now().Add(time.Hour))
-		<-ctx.Done()
-		return nil
-	}}}
-}
-
-func (s *sessions) logout(user string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.users, user)
-	s.follower.Changed([]string{user})
-}
-
-// values is an empty session.
-type values struct{}
-
-func (values) Lookup(string) (any, bool) { return nil, false }
-func (values) Map() map[string]any       { return nil }
 
 // service is a socket service.
 type service struct {
@@ -169,16 +76,8 @@ func newService(t testing.TB, auth bridge.Authenticator, opts *socketcluster.Opt
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/socketcluster/", s)
-	srv := httptest.NewServer(mux)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := b.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-		srv.Close()
-	})
-	return &service{srv.URL, srv.Listener.Addr().(*net.TCPAddr).Port, b, s, srv}
+	srv, port := wiretest.Serve(t, b, mux)
+	return &service{srv.URL, port, b, s, srv}
 }
 
 func login(ctx context.Context, c *socketcluster.Conn, data json.RawMessage) (any, error) {
@@ -233,34 +132,14 @@ func (s *socket) next() (string, error) {
 	}
 }
 
-// want reads frames and compares them with what is wanted.
 func (s *socket) want(frames ...string) {
 	s.t.Helper()
-	for _, want := range frames {
-		got, err := s.next()
-		if err != nil {
-			s.t.Fatalf("waiting for %s: %v", want, err)
-		}
-		if got != want {
-			s.t.Fatalf("got  %s\nwant %s", got, want)
-		}
-	}
+	wiretest.Want(s.t, s.next, frames...)
 }
 
-// wantClose reads until the connection is closed, with a code.
 func (s *socket) wantClose(code int) {
 	s.t.Helper()
-	for {
-		_, err := s.next()
-		if err == nil {
-			continue
-		}
-		closed := (*websocket.CloseError)(nil)
-		if !errors.As(err, &closed) || closed.Code != code {
-			s.t.Fatalf("ended with %v, want the close code %d", err, code)
-		}
-		return
-	}
+	wiretest.WantClose(s.t, s.next, code)
 }
 
 // shake makes the handshake and returns its answer.
@@ -287,18 +166,4 @@ func (s *socket) shake(token string) (status struct {
 		s.t.Fatalf("the answer is %s", text)
 	}
 	return status
-}
-
-// eventually polls until ok or the deadline.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-		<-tick.C
-	}
 }
