@@ -135,42 +135,21 @@ func start(t *testing.T, h *heard, ready string, cmd *exec.Cmd) []string {
 	return nil
 }
 
-// need skips the test if a program is missing, and fails it if the part is
-// required.
-func need(t *testing.T, part, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if partstest.Required(part) {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	return path
-}
-
 // php starts testdata/teach/login.php with settings of php.ini's.
 func (w *workshop) php(t *testing.T, flags ...string) string {
 	t.Helper()
 	args := []string{"-d", "session.save_handler=redis", "-d", "session.save_path=tcp://" + w.addr, "-d", "display_errors=0", "-d", "log_errors=1", "-d", "error_log=/dev/stderr"}
-	cmd := exec.Command(need(t, "php", "php"), append(append(args, flags...), "-S", "127.0.0.1:0", "testdata/teach/login.php")...)
+	path, err := parts.PHP(t.Context())
+	partstest.Here(t, err)
+	cmd := exec.Command(path, append(append(args, flags...), "-S", "127.0.0.1:0", "testdata/teach/login.php")...)
 	return start(t, w.heard, `\((http://127\.0\.0\.1:\d+)\) started`, cmd)[1]
 }
 
 // express starts testdata/teach/login.cjs.
 func (w *workshop) express(t *testing.T, env ...string) string {
 	t.Helper()
-	cmd := exec.Command(need(t, "node", "node"), "testdata/teach/login.cjs")
-	modules, err := filepath.Abs("examples/express/node_modules")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(modules); err != nil {
-		if partstest.Required("node") {
-			t.Fatal(err)
-		}
-		t.Skip("npm ci --prefix examples/express has not been run")
-	}
+	path, modules := partstest.Node(t, "examples/express", "express")
+	cmd := exec.Command(path, "testdata/teach/login.cjs")
 	cmd.Env = append(os.Environ(), append([]string{"NODE_PATH=" + modules, "NODE_ENV=production", "REDIS_URL=" + w.redis.URL, "PREFIX=sess:", "SECRET=" + newSecret}, env...)...)
 	return start(t, w.heard, `listening on (http://\S+)`, cmd)[1]
 }

@@ -14,30 +14,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sessionbridge/sessionbridge/internal/parts"
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
 )
-
-// skipIfMissing skips the test if a part is not on this machine, unless
-// BRIDGE_REQUIRE names it.
-func skipIfMissing(t *testing.T, err error) {
-	t.Helper()
-	if missing := (*parts.MissingError)(nil); errors.As(err, &missing) && !partstest.Required(missing.Part) {
-		t.Skip(missing)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestLogout(t *testing.T) {
 	for i := range webApps {
 		app := webApps[i]
 		t.Run(app.name+"/"+app.action, func(t *testing.T) {
 			r, err := measureLogout(t.Context(), []webApp{app}, quickScale.logout)
-			skipIfMissing(t, err)
+			partstest.Here(t, err)
 			l := r.apps[0]
-			skipIfMissing(t, l.skipped)
+			partstest.Here(t, l.skipped)
 			if err := r.err(); err != nil {
 				t.Error(err)
 			}
@@ -64,7 +51,7 @@ func TestLogoutMissed(t *testing.T) {
 	scale := quickScale.logout
 	scale.patience = 200 * time.Millisecond
 	r, err := measureLogout(t.Context(), []webApp{app}, scale)
-	skipIfMissing(t, err)
+	partstest.Here(t, err)
 	if r.apps[0].missed != scale.logouts || r.err() == nil {
 		t.Errorf("%d missed, %v, want %d and an error", r.apps[0].missed, r.err(), scale.logouts)
 	}
@@ -86,7 +73,7 @@ func TestWhatMustNotHappen(t *testing.T) {
 
 func TestStorm(t *testing.T) {
 	all, err := measureStorm(t.Context(), quickScale.storm)
-	skipIfMissing(t, err)
+	partstest.Here(t, err)
 	if err := stormErr(all); err != nil {
 		t.Error(err)
 	}
@@ -113,10 +100,10 @@ func TestHandshakes(t *testing.T) {
 	scale := quickScale.handshake
 	scale.profiles = t.TempDir()
 	all, err := measureHandshakes(t.Context(), scale)
-	skipIfMissing(t, err)
+	partstest.Here(t, err)
 	for _, v := range all {
 		t.Run(v.name, func(t *testing.T) {
-			skipIfMissing(t, v.skipped)
+			partstest.Here(t, v.skipped)
 			if len(v.runs) < scale.rounds || len(v.bare) != len(v.runs) {
 				t.Fatalf("%d runs beside %d of the bare server, want %d", len(v.runs), len(v.bare), scale.rounds)
 			}
@@ -137,7 +124,7 @@ func TestMemory(t *testing.T) {
 	scale := quickScale.memory
 	scale.profiles = t.TempDir()
 	r, err := measureMemory(t.Context(), scale)
-	skipIfMissing(t, err)
+	partstest.Here(t, err)
 	for _, f := range r.all {
 		if f.heap <= 0 || f.resident <= 0 {
 			t.Errorf("%s: heap %.0f, resident %.0f", f.name, f.heap, f.resident)

@@ -100,20 +100,12 @@ func (p *program) stop() {
 
 // startNode starts the program of node/.
 func startNode(ctx context.Context, redisURL, secret string) (*program, error) {
-	const get = "install Node.js 20 or later, then run: npm ci --prefix bench/node"
-	path, err := exec.LookPath("node")
-	if err != nil {
-		return nil, &parts.MissingError{Part: "node", Get: get}
-	}
-	dir, err := sources("node")
+	path, modules, err := parts.Node("bench/node", "ws")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "ws")); err != nil {
-		return nil, &parts.MissingError{Part: "node", Get: "node is here, but not the benchmark's packages: run npm ci --prefix bench/node"}
-	}
 	cmd := exec.Command(path, "server.js")
-	cmd.Dir = dir
+	cmd.Dir = filepath.Dir(modules)
 	cmd.Env = append(os.Environ(), "REDIS_URL="+redisURL, "SESSION_SECRETS="+secret, "NODE_ENV=production")
 	return startProgram(ctx, cmd, regexp.MustCompile(`listening on (http://\S+)`))
 }

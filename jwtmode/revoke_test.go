@@ -189,19 +189,14 @@ func runDocumented(t *testing.T, begin, user string, command func(line string) *
 
 func phpCommand(t *testing.T, server *parts.Process, line string) *exec.Cmd {
 	host, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "redis://"), ":")
-	return exec.CommandContext(t.Context(), part(t, "php"), "-r",
+	path, err := parts.PHP(t.Context())
+	partstest.Here(t, err)
+	return exec.CommandContext(t.Context(), path, "-r",
 		fmt.Sprintf("$redis = new Redis(); $redis->connect('%s', %s); $user = getenv('REVOKE'); %s", host, port, line))
 }
 
 func nodeCommand(t *testing.T, server *parts.Process, line string) *exec.Cmd {
-	dir := filepath.Join("..", "examples", "express")
-	path := part(t, "node")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "redis")); err != nil {
-		if partstest.Required("node") {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	path, modules := partstest.Node(t, "examples/express", "redis")
 	cmd := exec.CommandContext(t.Context(), path, "-e", fmt.Sprintf(`
 		const crypto = require('crypto');
 		const user = process.env.REVOKE;
@@ -210,20 +205,8 @@ func nodeCommand(t *testing.T, server *parts.Process, line string) *exec.Cmd {
 			await %s
 			await redis.close();
 		})();`, server.URL, line))
-	cmd.Dir = dir
+	cmd.Dir = filepath.Dir(modules)
 	return cmd
-}
-
-// part returns the path of a program that may be missing.
-func part(t *testing.T, name string) string {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if partstest.Required(name) {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	return path
 }
 
 func TestRevocationMoments(t *testing.T) {

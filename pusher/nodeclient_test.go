@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sessionbridge/sessionbridge/internal/parts"
+	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest/wiretest"
 )
 
@@ -16,7 +18,8 @@ type client struct {
 
 func nodeModules(t testing.TB) string {
 	t.Helper()
-	return wiretest.NodeModules(t, "pusher-js", "laravel-echo", "pusher")
+	_, modules := partstest.Node(t, parts.NodePrograms, "pusher-js", "laravel-echo", "pusher")
+	return modules
 }
 
 // with is how a client starts.

@@ -6,11 +6,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/sessionbridge/sessionbridge/internal/parts"
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
 )
 
@@ -40,17 +40,7 @@ type client struct {
 
 func startClients(t *testing.T) *clients {
 	t.Helper()
-	path, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(filepath.Join(nodeFolder, "node_modules", "socket.io-client"))
-	}
-	if err != nil {
-		const get = "node is missing: install Node.js 20 or later, then run: npm ci --prefix internal/parts/testdata/node"
-		if partstest.Required("node") {
-			t.Fatal(get)
-		}
-		t.Skip(get)
-	}
+	path, _ := partstest.Node(t, parts.NodePrograms, "socket.io-client")
 	cmd := exec.Command(path, "socketio-client.js")
 	cmd.Dir, cmd.Stderr = nodeFolder, os.Stderr
 	in, err := cmd.StdinPipe()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -10,7 +9,6 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/goleak"
 
-	"github.com/sessionbridge/sessionbridge/internal/parts"
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
 )
 
@@ -51,12 +49,7 @@ func TestFaults(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			r, err := run(t.Context(), f, small)
-			if missing := (*parts.MissingError)(nil); errors.As(err, &missing) && !partstest.Required(missing.Part) {
-				t.Skip(missing)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			partstest.Here(t, err)
 			for _, failing := range r.failures() {
 				t.Error(failing)
 			}

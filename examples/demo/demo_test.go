@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sessionbridge/sessionbridge/internal/parts"
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
 )
 
@@ -24,12 +22,7 @@ var partOf = map[string]string{"php": "php", "express": "node"}
 func startDemo(t *testing.T, redisKind string, wrap func(d *demo, next http.Handler) http.Handler) (d *demo, url string) {
 	t.Helper()
 	d, err := newDemo(t.Context(), redisKind, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if missing := (*parts.MissingError)(nil); errors.As(err, &missing) && !partstest.Required(missing.Part) {
-		t.Skip(missing)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	partstest.Here(t, err)
 	for stack, get := range d.missing {
 		if redisKind != "auto" && partstest.Required(partOf[stack]) {
 			t.Errorf("%s is missing: %s", stack, get)

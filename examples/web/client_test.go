@@ -20,23 +20,6 @@ import (
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
 )
 
-// node returns Node's path, with a package's file in place.
-func node(t *testing.T, file string) string {
-	t.Helper()
-	path, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(file)
-	}
-	if err != nil {
-		const get = "install Node.js 20 or later, then run: npm ci --prefix examples/web"
-		if partstest.Required("node") {
-			t.Fatal(get)
-		}
-		t.Skip(get)
-	}
-	return path
-}
-
 func execute(t *testing.T, name string, env []string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -50,7 +33,7 @@ func execute(t *testing.T, name string, env []string, args ...string) {
 }
 
 func TestClientInNode(t *testing.T) {
-	path := node(t, filepath.Join("node_modules", "ws", "package.json"))
+	path, _ := partstest.Node(t, "examples/web", "ws")
 	execute(t, path, []string{"BRIDGE_URL=" + newService(t)}, "--test", filepath.Join("testdata", "client.test.js"))
 }
 
@@ -81,8 +64,8 @@ func TestClientInChromium(t *testing.T) {
 
 // The declarations must be what a program in TypeScript needs, and no more.
 func TestTypes(t *testing.T) {
-	compiler := filepath.Join("node_modules", "typescript", "bin", "tsc")
-	path := node(t, compiler)
+	path, modules := partstest.Node(t, "examples/web", "typescript")
+	compiler := filepath.Join(modules, "typescript", "bin", "tsc")
 	execute(t, path, nil, compiler, "--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,dom",
 		"--module", "nodenext", "--types", "", filepath.Join("testdata", "types.test.ts"))
 }

@@ -15,7 +15,7 @@ type Provider struct {
 func StartOIDC(ctx context.Context, env ...string) (*Provider, error) {
 	p := &Provider{ClientID: "socket-service", ClientSecret: "a-secret-of-the-tests"}
 	var err error
-	p.Process, err = startNodeProgram(ctx, "oidc.js", append(env, "CLIENT_ID="+p.ClientID, "CLIENT_SECRET="+p.ClientSecret)...)
+	p.Process, err = startNode(ctx, NodePrograms, "jose", "oidc.js", append(env, "CLIENT_ID="+p.ClientID, "CLIENT_SECRET="+p.ClientSecret)...)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func StartOIDC(ctx context.Context, env ...string) (*Provider, error) {
 // StartTokens starts the issuer of tokens of testdata/node/tokens.js, which
 // signs with npm's jose and jsonwebtoken; secret is that of its HS tokens.
 func StartTokens(ctx context.Context, secret []byte) (*Process, error) {
-	p, err := startNodeProgram(ctx, "tokens.js", "JWT_SECRET="+string(secret))
+	p, err := startNode(ctx, NodePrograms, "jose", "tokens.js", "JWT_SECRET="+string(secret))
 	if err != nil {
 		return nil, err
 	}

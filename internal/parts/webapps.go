@@ -10,22 +10,29 @@ import (
 	"strings"
 )
 
-var (
-	phpReady  = regexp.MustCompile(`\((http://127\.0\.0\.1:\d+)\) started`)
-	nodeReady = regexp.MustCompile(`listening on (http://\S+)`)
-)
+var phpReady = regexp.MustCompile(`\((http://127\.0\.0\.1:\d+)\) started`)
+
+// PHP returns the path of php, or a [MissingError] if it is not here, or not
+// with the redis extension.
+func PHP(ctx context.Context) (path string, err error) {
+	const get = "install PHP 8 with its redis extension (Debian: apt-get install php-cli php-redis)"
+	path, err = exec.LookPath("php")
+	if err != nil {
+		return "", &MissingError{"php", get}
+	}
+	modules, err := exec.CommandContext(ctx, path, "-m").Output()
+	if err != nil || !strings.Contains(string(modules), "\nredis\n") {
+		return "", &MissingError{"php", "php is here, but without the redis extension: " + get}
+	}
+	return path, nil
+}
 
 // StartPHP starts the application of examples/php on the Redis at redisURL,
 // with further flags for php, such as "-d", "session.serialize_handler=php".
 func StartPHP(ctx context.Context, redisURL string, flags ...string) (*Process, error) {
-	const get = "install PHP 8 with its redis extension (Debian: apt-get install php-cli php-redis)"
-	path, err := exec.LookPath("php")
+	path, err := PHP(ctx)
 	if err != nil {
-		return nil, &MissingError{"php", get}
-	}
-	modules, err := exec.CommandContext(ctx, path, "-m").Output()
-	if err != nil || !strings.Contains(string(modules), "\nredis\n") {
-		return nil, &MissingError{"php", "php is here, but without the redis extension: " + get}
+		return nil, err
 	}
 	dir, err := root()
 	if err != nil {
@@ -49,26 +56,11 @@ func StartPHP(ctx context.Context, redisURL string, flags ...string) (*Process, 
 // StartExpress starts the application of examples/express on the Redis at
 // redisURL; secrets sign its cookie, newest first.
 func StartExpress(ctx context.Context, redisURL string, secrets ...string) (*Process, error) {
-	dir, err := root()
-	if err != nil {
-		return nil, err
-	}
-	dir = filepath.Join(dir, "examples", "express")
-	path, err := exec.LookPath("node")
-	if err != nil {
-		return nil, &MissingError{"node", "install Node.js 20 or later, then run: npm ci --prefix examples/express"}
-	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "express")); err != nil {
-		return nil, &MissingError{"node", "node is here, but not the example's packages: run npm ci --prefix examples/express"}
-	}
-	cmd := exec.Command(path, "server.js")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PORT=0", "HOST=127.0.0.1", "REDIS_URL="+redisURL,
+	p, err := startNode(ctx, "examples/express", "express", "server.js", "PORT=0", "HOST=127.0.0.1", "REDIS_URL="+redisURL,
 		"SESSION_SECRETS="+strings.Join(secrets, ","), "NODE_ENV=production")
-	p, m, err := start(ctx, cmd, nodeReady)
 	if err != nil {
 		return nil, err
 	}
-	p.Name, p.URL = "express", m[1]
+	p.Name = "express"
 	return p, nil
 }

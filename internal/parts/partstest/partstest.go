@@ -32,16 +32,19 @@ func Express(t testing.TB, redis *parts.Process, secrets ...string) *parts.Proce
 	return started(t, p, err)
 }
 
-// started skips the test if a part is missing on this machine, and fails it if
-// BRIDGE_REQUIRE, a comma-separated list, names that part.
+// Node returns the path of Node.js, and the node_modules of a folder of the
+// source tree, which holds the packages that are named.
+func Node(t testing.TB, folder string, packages ...string) (path, modules string) {
+	t.Helper()
+	path, modules, err := parts.Node(folder, packages...)
+	Here(t, err)
+	return path, modules
+}
+
+// started has a process that was started end with the test.
 func started(t testing.TB, p *parts.Process, err error) *parts.Process {
 	t.Helper()
-	if missing := (*parts.MissingError)(nil); errors.As(err, &missing) && !Required(missing.Part) {
-		t.Skip(missing)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	Here(t, err)
 	t.Cleanup(func() {
 		p.Stop()
 		if t.Failed() {
@@ -49,6 +52,19 @@ func started(t testing.TB, p *parts.Process, err error) *parts.Process {
 		}
 	})
 	return p
+}
+
+// Here skips the test if a part is missing on this machine, and fails it if
+// BRIDGE_REQUIRE, a comma-separated list, names that part. Any other error fails
+// it.
+func Here(t testing.TB, err error) {
+	t.Helper()
+	if missing := (*parts.MissingError)(nil); errors.As(err, &missing) && !Required(missing.Part) {
+		t.Skip(missing)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Required reports whether BRIDGE_REQUIRE names a part.

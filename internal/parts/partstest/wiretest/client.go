@@ -10,34 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
 )
-
-// NodeModules returns the folder of the packages of npm. The test skips where
-// Node or one of the packages is missing, and fails if it is required there.
-func NodeModules(t testing.TB, packages ...string) string {
-	t.Helper()
-	// From an adapter's own folder, which is where its tests run.
-	modules, err := filepath.Abs(filepath.Join("..", "internal", "parts", "testdata", "node", "node_modules"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, lacking := exec.LookPath("node")
-	for _, name := range packages {
-		if _, err := os.Stat(filepath.Join(modules, name)); err != nil {
-			lacking = err
-		}
-	}
-	if lacking != nil {
-		const get = "node is missing, or the clients are: npm ci --prefix internal/parts/testdata/node"
-		if partstest.Required("node") {
-			t.Fatal(get)
-		}
-		t.Skip(get)
-	}
-	return modules
-}
 
 // event is one that the client itself delivered.
 type event struct {

@@ -63,11 +63,17 @@ func (s Site) Open(t testing.TB, browser *parts.Process) *Tab {
 	t.Helper()
 	srv := httptest.NewServer(s.handler(t))
 	t.Cleanup(srv.Close)
+	return Open(t, browser, srv.URL)
+}
+
+// Open shows the page at a URL until the test ends.
+func Open(t testing.TB, browser *parts.Process, url string) *Tab {
+	t.Helper()
 	ctx, stop := remote.NewAllocator(t.Context(), browser.URL, remote.NoModifyURL)
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewContext(ctx)
 	t.Cleanup(stop)
-	if err := chromedp.Do(ctx, chromedp.Navigate(srv.URL)); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
 		t.Fatal(err)
 	}
 	return &Tab{t: t, ctx: ctx}
@@ -91,6 +97,26 @@ func (b *Tab) Notes(lines ...string) {
 		if err != nil {
 			log, logErr := chromedp.Run(b.ctx, chromedp.Evaluate[[]string]("window.happened"))
 			b.t.Fatalf("after %q, waiting for %q: %v; the page noted %q, %v", b.did, text, err, log, logErr)
+		}
+	}
+}
+
+// Walk does steps, one after the other. Each is the selector of what is
+// clicked, or "", and what the page's element #log then says, which each click
+// empties first.
+func (b *Tab) Walk(steps [][2]string) {
+	b.t.Helper()
+	const log = "document.querySelector('#log').textContent"
+	for _, step := range steps {
+		click, then := step[0], step[1]
+		if click != "" {
+			b.Do(fmt.Sprintf("%s = ''; document.querySelector(%q).click()", log, click))
+		}
+		_, err := chromedp.Run(b.ctx, chromedp.Poll[bool](fmt.Sprintf("%s.includes(%q)", log, then),
+			chromedp.WithPollingTimeout(15*time.Second), chromedp.WithPollingInterval(20*time.Millisecond)))
+		if err != nil {
+			shown, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](log))
+			b.t.Fatalf("after %q, waiting for %q: %v; the page shows:\n%s", click, then, err, shown)
 		}
 	}
 }
