@@ -28,14 +28,7 @@ func TestRedisFaultsTeach(t *testing.T) {
 		set(&o2)
 		return o2
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := closed.Addr().String()
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	nobody := nowhere(t)
 	for _, c := range []struct {
 		name string
 		opts redis.Options
@@ -114,4 +107,15 @@ func TestRedisString(t *testing.T) {
 			}
 		})
 	}
+}
+
+// nowhere returns an address at which nothing listens.
+func nowhere(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }

@@ -19,14 +19,7 @@ import (
 // and what to try; never the password.
 func TestWatchLogsWhyItCannotBegin(t *testing.T) {
 	const password = "hunter2hunter2"
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := closed.Addr().String()
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	nobody := nowhere(t)
 	for _, tc := range []struct {
 		name string
 		away bool // or its user is not there
