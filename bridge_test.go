@@ -12,7 +12,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"strconv"
@@ -193,70 +192,6 @@ func (s *service) mustTurn(t *testing.T, header http.Header, first string, want 
 	}
 }
 
-// visitor has a browser's cookies.
-type visitor struct {
-	app    string
-	client *http.Client
-	jar    *cookiejar.Jar
-	key    string // the rediskey of the last login
-}
-
-func newVisitor(t *testing.T, app string) *visitor {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &visitor{app: app, jar: jar, client: &http.Client{Jar: jar, Transport: transport}}
-}
-
-func (v *visitor) post(t *testing.T, path string, form url.Values) {
-	t.Helper()
-	resp, err := v.client.PostForm(v.app+path, form)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("POST %s: %s %s %v", path, resp.Status, body, err)
-	}
-	var answer struct{ RedisKey string }
-	if err := json.Unmarshal(body, &answer); err != nil {
-		t.Fatalf("POST %s: %v", path, err)
-	}
-	if answer.RedisKey != "" {
-		v.key = answer.RedisKey
-	}
-}
-
-func (v *visitor) login(t *testing.T, user string) {
-	t.Helper()
-	v.post(t, "/login", url.Values{"user": {user}, "password": {"demo"}})
-	if v.key == "" {
-		t.Fatal("the login answered without a rediskey")
-	}
-}
-
-// cookies is the header that the browser would send.
-func (v *visitor) cookies(t *testing.T) http.Header {
-	t.Helper()
-	u, err := url.Parse(v.app)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := http.Header{}
-	for _, c := range v.jar.Cookies(u) {
-		h.Add("Cookie", c.Name+"="+c.Value)
-	}
-	if len(h) == 0 {
-		t.Fatal("the browser has no cookie")
-	}
-	return h
-}
-
 func with(h http.Header, name, value string) http.Header {
 	h = h.Clone()
 	h.Set(name, value)
@@ -341,11 +276,11 @@ func TestLogin(t *testing.T) {
 			web := a.start(t, server)
 			svc := newService(t, server.URL, a.stack())
 
-			alice := newVisitor(t, web)
-			alice.login(t, "alice")
-			cookies := alice.cookies(t)
-			zero := newVisitor(t, web)
-			zero.login(t, "zero")
+			alice := partstest.NewVisitor(t, web)
+			alice.Login("alice")
+			cookies := http.Header{"Cookie": {alice.Cookie()}}
+			zero := partstest.NewVisitor(t, web)
+			zero.Login("zero")
 
 			for _, tc := range []struct {
 				name   string
@@ -354,17 +289,17 @@ func TestLogin(t *testing.T) {
 				want   outcome
 			}{
 				{"cookie", cookies, "", outcome{User: "42", Via: a.name}},
-				{"cookie of user 0", zero.cookies(t), "", outcome{User: "0", Via: a.name}},
-				{"rediskey", nil, rediskey(alice.key), outcome{User: "42", Via: a.name}},
-				{"rediskey of user 0", nil, rediskey(zero.key), outcome{User: "0", Via: a.name}},
-				{"rediskey with its stack", nil, `{"rediskey":"` + alice.key + `","stack":"` + a.name + `"}`, outcome{User: "42", Via: a.name}},
-				{"rediskey of another stack", nil, `{"rediskey":"` + alice.key + `","stack":"other"}`, outcome{Code: "invalid_session"}},
-				{"rediskey with a prefix", nil, rediskey(s.Keyspace.Prefix + alice.key), outcome{Code: "invalid_session"}},
+				{"cookie of user 0", http.Header{"Cookie": {zero.Cookie()}}, "", outcome{User: "0", Via: a.name}},
+				{"rediskey", nil, rediskey(alice.Key), outcome{User: "42", Via: a.name}},
+				{"rediskey of user 0", nil, rediskey(zero.Key), outcome{User: "0", Via: a.name}},
+				{"rediskey with its stack", nil, `{"rediskey":"` + alice.Key + `","stack":"` + a.name + `"}`, outcome{User: "42", Via: a.name}},
+				{"rediskey of another stack", nil, `{"rediskey":"` + alice.Key + `","stack":"other"}`, outcome{Code: "invalid_session"}},
+				{"rediskey with a prefix", nil, rediskey(s.Keyspace.Prefix + alice.Key), outcome{Code: "invalid_session"}},
 				{"same origin", with(cookies, "Origin", svc.url), "", outcome{User: "42", Via: a.name}},
 				{"foreign origin", with(cookies, "Origin", "https://evil.example"), "", outcome{Status: 403, Code: "origin_not_allowed"}},
 				{"no cookie", nil, "", outcome{Code: "credentials_required", Close: 3000}},
-				{"two cookies, the first good", http.Header{"Cookie": {cookies.Get("Cookie") + "; " + zero.cookies(t).Get("Cookie")}}, "", outcome{User: "42", Via: a.name}},
-				{"two cookies, the first of user 0", http.Header{"Cookie": {zero.cookies(t).Get("Cookie"), cookies.Get("Cookie")}}, "", outcome{User: "0", Via: a.name}},
+				{"two cookies, the first good", http.Header{"Cookie": {cookies.Get("Cookie") + "; " + zero.Cookie()}}, "", outcome{User: "42", Via: a.name}},
+				{"two cookies, the first of user 0", http.Header{"Cookie": {zero.Cookie(), cookies.Get("Cookie")}}, "", outcome{User: "0", Via: a.name}},
 			} {
 				t.Run(tc.name, func(t *testing.T) {
 					if diff := cmp.Diff(tc.want, svc.dial(t, tc.header, tc.first)); diff != "" {
@@ -374,7 +309,7 @@ func TestLogin(t *testing.T) {
 			}
 
 			t.Run("session data", func(t *testing.T) {
-				resp, err := alice.client.Do(&http.Request{URL: mustURL(t, svc.url+"/whoami"), Header: cookies})
+				resp, err := http.DefaultClient.Do(&http.Request{URL: mustURL(t, svc.url+"/whoami"), Header: cookies})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -398,13 +333,13 @@ func TestLogin(t *testing.T) {
 			})
 
 			t.Run("logged out", func(t *testing.T) {
-				alice.post(t, "/logout", nil)
+				alice.Logout()
 				svc.mustTurn(t, cookies, "", outcome{Code: "credentials_required", Close: 3000})
-				svc.mustTurn(t, nil, rediskey(alice.key), outcome{Code: "invalid_session"})
+				svc.mustTurn(t, nil, rediskey(alice.Key), outcome{Code: "invalid_session"})
 			})
 
 			t.Run("expired", func(t *testing.T) {
-				key := s.Keyspace.Prefix + zero.key
+				key := s.Keyspace.Prefix + zero.Key
 				if n, err := svc.client.PExpire(t.Context(), key, time.Millisecond).Result(); err != nil || !n {
 					t.Fatalf("PEXPIRE: %v, %v", n, err)
 				}
@@ -415,7 +350,7 @@ func TestLogin(t *testing.T) {
 						break
 					}
 				}
-				svc.mustTurn(t, zero.cookies(t), "", outcome{Code: "credentials_required", Close: 3000})
+				svc.mustTurn(t, http.Header{"Cookie": {zero.Cookie()}}, "", outcome{Code: "credentials_required", Close: 3000})
 			})
 		})
 	}
@@ -433,12 +368,12 @@ func mustURL(t *testing.T, s string) *url.URL {
 func TestExpressSignature(t *testing.T) {
 	server := partstest.Redis(t)
 	web := partstest.Express(t, server, newSecret).URL
-	alice := newVisitor(t, web)
-	alice.login(t, "alice")
-	header := alice.cookies(t).Get("Cookie")
+	alice := partstest.NewVisitor(t, web)
+	alice.Login("alice")
+	header := alice.Cookie()
 	i := strings.LastIndex(header, ".") + 1
 	tampered := header[:i] + flip(header[i:])
-	otherID := strings.Replace(header, alice.key, flip(alice.key), 1)
+	otherID := strings.Replace(header, alice.Key, flip(alice.Key), 1)
 
 	good := newService(t, server.URL, cookie.Express(newSecret))
 	wrong := newService(t, server.URL, cookie.Express(oldSecret))
@@ -454,11 +389,11 @@ func TestExpressSignature(t *testing.T) {
 		{"wrong secret", wrong, []string{header}, "", rejected},
 		{"tampered signature", good, []string{tampered}, "", rejected},
 		{"tampered id", good, []string{otherID}, "", rejected},
-		{"unsigned", good, []string{"connect.sid=" + alice.key}, "", rejected},
+		{"unsigned", good, []string{"connect.sid=" + alice.Key}, "", rejected},
 		{"forged before good", good, []string{tampered + "; " + header}, "", rejected},
 		{"good before forged", good, []string{header + "; " + tampered}, "", outcome{User: "42", Via: "express"}},
 		{"forged in the first of two headers", good, []string{tampered, header}, "", rejected},
-		{"a forged cookie is not outweighed by a message", good, []string{tampered}, rediskey(alice.key), rejected},
+		{"a forged cookie is not outweighed by a message", good, []string{tampered}, rediskey(alice.Key), rejected},
 		{"another letter case", good, []string{strings.Replace(header, "connect.sid", "Connect.sid", 1)}, "", outcome{Code: "credentials_required", Close: 3000}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -508,25 +443,25 @@ func TestTwoStacksInOneBrowser(t *testing.T) {
 	server := partstest.Redis(t)
 	phpWeb, expressWeb := partstest.PHP(t, server).URL, partstest.Express(t, server, newSecret).URL
 	svc := newService(t, server.URL, cookie.PHP(), cookie.Express(newSecret))
-	inPHP, inExpress := newVisitor(t, phpWeb), newVisitor(t, expressWeb)
-	inPHP.login(t, "alice")
-	inExpress.login(t, "bob")
-	both := http.Header{"Cookie": {inPHP.cookies(t).Get("Cookie") + "; " + inExpress.cookies(t).Get("Cookie")}}
+	inPHP, inExpress := partstest.NewVisitor(t, phpWeb), partstest.NewVisitor(t, expressWeb)
+	inPHP.Login("alice")
+	inExpress.Login("bob")
+	both := http.Header{"Cookie": {inPHP.Cookie() + "; " + inExpress.Cookie()}}
 
 	if diff := cmp.Diff(outcome{User: "42", Via: "php"}, svc.dial(t, both, "")); diff != "" {
 		t.Errorf("both logged in (-want +got):\n%s", diff)
 	}
-	inPHP.post(t, "/logout", nil)
+	inPHP.Logout()
 	if diff := cmp.Diff(outcome{User: "7", Via: "express"}, svc.dial(t, both, "")); diff != "" {
 		t.Errorf("logged out of PHP (-want +got):\n%s", diff)
 	}
-	for _, v := range []*visitor{inPHP, inExpress} {
-		v.login(t, "alice")
+	for _, v := range []*partstest.Visitor{inPHP, inExpress} {
+		v.Login("alice")
 	}
-	if diff := cmp.Diff(outcome{User: "42", Via: "express"}, svc.dial(t, nil, rediskey(inExpress.key))); diff != "" {
+	if diff := cmp.Diff(outcome{User: "42", Via: "express"}, svc.dial(t, nil, rediskey(inExpress.Key))); diff != "" {
 		t.Errorf("rediskey of Express (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(outcome{User: "42", Via: "php"}, svc.dial(t, nil, rediskey(inPHP.key))); diff != "" {
+	if diff := cmp.Diff(outcome{User: "42", Via: "php"}, svc.dial(t, nil, rediskey(inPHP.Key))); diff != "" {
 		t.Errorf("rediskey of PHP (-want +got):\n%s", diff)
 	}
 }
@@ -537,9 +472,9 @@ func TestRedisDown(t *testing.T) {
 	server := partstest.Redis(t)
 	web := partstest.Express(t, server, newSecret).URL
 	svc := newService(t, server.URL, cookie.Express(newSecret), cookie.PHP())
-	alice := newVisitor(t, web)
-	alice.login(t, "alice")
-	cookies := alice.cookies(t)
+	alice := partstest.NewVisitor(t, web)
+	alice.Login("alice")
+	cookies := http.Header{"Cookie": {alice.Cookie()}}
 	known := outcome{User: "42", Via: "express"}
 	if diff := cmp.Diff(known, svc.dial(t, cookies, "")); diff != "" {
 		t.Fatalf("before (-want +got):\n%s", diff)
@@ -556,7 +491,7 @@ func TestRedisDown(t *testing.T) {
 	if diff := cmp.Diff(away, got); diff != "" {
 		t.Errorf("cookie (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(outcome{Code: "unavailable"}, svc.dial(t, nil, rediskey(alice.key))); diff != "" {
+	if diff := cmp.Diff(outcome{Code: "unavailable"}, svc.dial(t, nil, rediskey(alice.Key))); diff != "" {
 		t.Errorf("rediskey (-want +got):\n%s", diff)
 	}
 	// What needs no Redis goes on as before.
@@ -647,9 +582,9 @@ func TestLogoutEndsSocket(t *testing.T) {
 	}))
 	t.Cleanup(srv.Close)
 
-	alice := newVisitor(t, web)
-	alice.login(t, "alice")
-	ws, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(srv.URL, "http"), alice.cookies(t))
+	alice := partstest.NewVisitor(t, web)
+	alice.Login("alice")
+	ws, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(srv.URL, "http"), http.Header{"Cookie": {alice.Cookie()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -658,7 +593,7 @@ func TestLogoutEndsSocket(t *testing.T) {
 	if err := ws.ReadJSON(&e); err != nil || e.Data.User != "42" {
 		t.Fatalf("first event: %+v, %v", e, err)
 	}
-	alice.post(t, "/logout", nil)
+	alice.Logout()
 	if err := ws.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}

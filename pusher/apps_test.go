@@ -33,8 +33,9 @@ func TestWebLogout(t *testing.T) {
 			} {
 				t.Run(tc.name, func(t *testing.T) {
 					s := newService(t, app.Auth(t, server.URL), pusher.Options{AcceptSignatures: tc.signs})
-					alice := wiretest.NewVisitor(t, web.URL)
-					cookies := alice.Login()
+					alice := partstest.NewVisitor(t, web.URL)
+					alice.Login("alice")
+					cookies := alice.Cookie()
 					port, w := s.port, with{Signs: tc.signs}
 					if tc.upgrade {
 						port = s.jar(t, cookies)

@@ -37,8 +37,9 @@ func TestWebLogout(t *testing.T) {
 						o.Issuer = nil
 					}
 					s := newService(t, app.Auth(t, server.URL), o)
-					alice := wiretest.NewVisitor(t, web.URL)
-					cookies := alice.Login()
+					alice := partstest.NewVisitor(t, web.URL)
+					alice.Login("alice")
+					cookies := alice.Cookie()
 					w := with{Headers: http.Header{"Cookie": {cookies}}}
 					if tc.key {
 						w.Headers = nil

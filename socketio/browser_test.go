@@ -39,18 +39,18 @@ for (const name of ["connect_error", "error"]) socket.on(name, (e) => seen.push(
 // pages serves a page for each version and transport, whose socket goes to the
 // service at target. A visitor comes with their cookies of the application,
 // which a browser sends to every port of a host.
-func pages(v *visitor, target string) http.Handler {
+func pages(v *partstest.Visitor, target string) http.Handler {
 	mux := http.NewServeMux()
 	for version, file := range bundle {
 		mux.HandleFunc(fmt.Sprintf("/client/%d.js", version), func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) })
 		for _, transport := range transports() {
 			mux.HandleFunc(fmt.Sprintf("/%d/%s", version, transport), func(w http.ResponseWriter, _ *http.Request) {
-				app, err := url.Parse(v.app)
+				cookies, err := http.ParseCookie(v.Cookie())
 				if err != nil {
 					http.Error(w, err.Error(), http.StatusInternalServerError)
 					return
 				}
-				for _, c := range v.jar.Cookies(app) {
+				for _, c := range cookies {
 					http.SetCookie(w, &http.Cookie{Name: c.Name, Value: c.Value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 				}
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -66,7 +66,7 @@ func pages(v *visitor, target string) http.Handler {
 // until they log out; any other is refused, polling or not.
 func TestChromium(t *testing.T) {
 	redis := partstest.Redis(t)
-	v := newVisitor(t, partstest.PHP(t, redis).URL)
+	v := partstest.NewVisitor(t, partstest.PHP(t, redis).URL)
 	startClients(t) // there is no bundle without npm's packages
 	chromium := partstest.Chromium(t)
 	a, _ := sessions(t, redis.URL)
@@ -112,7 +112,7 @@ func TestChromium(t *testing.T) {
 			})
 			for version := range bundle {
 				for _, transport := range transports() {
-					v.login(t)
+					v.Login("alice")
 					id := fmt.Sprintf("version %d, %s", version, transport)
 					if err := chromedp.Do(ctx, chromedp.Navigate(fmt.Sprintf("%s/%d/%s", origin, version, transport))); err != nil {
 						t.Fatal(err)
@@ -124,7 +124,7 @@ func TestChromium(t *testing.T) {
 						continue
 					}
 					seen(t, ctx, 1)
-					v.logout(t)
+					v.Logout()
 					want := []any{
 						[]any{"whoami", "42"},
 						[]any{"deauthenticated", map[string]any{"code": "session_ended"}},

@@ -45,14 +45,14 @@ func TestLogout(t *testing.T) {
 		"express": func(t testing.TB, r *parts.Process) string { return partstest.Express(t, r, expressSecret).URL },
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := newVisitor(t, start(t, redis))
+			v := partstest.NewVisitor(t, start(t, redis))
 			node := startClients(t)
 			for _, version := range []int{4, 2} {
 				for _, transport := range transports() {
-					v.login(t)
+					v.Login("alice")
 					options := map[string]any{
 						"transports": []string{transport}, "upgrade": false,
-						"extraHeaders": map[string]any{"cookie": v.cookie(t)},
+						"extraHeaders": map[string]any{"cookie": v.Cookie()},
 					}
 					id := fmt.Sprintf("v%d %s", version, transport)
 					c := node.open(id, version, s.url, options)
@@ -60,7 +60,7 @@ func TestLogout(t *testing.T) {
 					if got := c.ask("whoami"); got != "42" {
 						t.Errorf("%s: the service says %v", id, got)
 					}
-					v.logout(t)
+					v.Logout()
 					began := time.Now()
 					deauthenticated(t, c, "session_ended")
 					if late := time.Since(began); late > time.Second {

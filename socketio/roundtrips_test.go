@@ -249,8 +249,8 @@ func TestOptional(t *testing.T) {
 // A page that got a rediskey from its login sends it as a message.
 func TestRedisKey(t *testing.T) {
 	redis := partstest.Redis(t)
-	php := newVisitor(t, partstest.PHP(t, redis).URL)
-	php.login(t)
+	php := partstest.NewVisitor(t, partstest.PHP(t, redis).URL)
+	php.Login("alice")
 	a, _ := sessions(t, redis.URL)
 	b := newBridge(t, a, nil)
 	versions(t, func(t *testing.T, version int) {
@@ -258,12 +258,12 @@ func TestRedisKey(t *testing.T) {
 		node := startClients(t)
 		c := node.open("message", version, s.url, websocketOnly)
 		c.until("connect")
-		c.emit("message", map[string]any{"rediskey": php.key})
+		c.emit("message", map[string]any{"rediskey": php.Key})
 		c.until("authenticated")
 		if got := c.ask("whoami"); got != "42" {
 			t.Errorf("the service says %v", got)
 		}
-		for name, key := range map[string]string{"unknown": "00000000000000000000000000", "a raw key": "PHPREDIS_SESSION:" + php.key} {
+		for name, key := range map[string]string{"unknown": "00000000000000000000000000", "a raw key": "PHPREDIS_SESSION:" + php.Key} {
 			c := node.open(name, version, s.url, websocketOnly)
 			c.until("connect")
 			c.emit("message", map[string]any{"rediskey": key})
@@ -273,7 +273,7 @@ func TestRedisKey(t *testing.T) {
 			}
 		}
 		if version == 4 {
-			c := node.open("auth", 4, guarded(t, b, nil).url, map[string]any{"auth": map[string]any{"rediskey": php.key, "stack": "php"}})
+			c := node.open("auth", 4, guarded(t, b, nil).url, map[string]any{"auth": map[string]any{"rediskey": php.Key, "stack": "php"}})
 			c.until("connect")
 		}
 	})

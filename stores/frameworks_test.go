@@ -275,8 +275,8 @@ func TestJava(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := anyJSON(t, []byte(`{"a":`+string(c.Want)+`}`))
-			if diff := cmp.Diff(want, anyJSON(t, printed(t, v))); diff != "" {
+			want := vectors.JSON(t, []byte(`{"a":`+string(c.Want)+`}`))
+			if diff := cmp.Diff(want, vectors.JSON(t, printed(t, v))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

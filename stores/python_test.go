@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/big"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,42 +44,6 @@ func printed(tb testing.TB, v stores.Values) []byte {
 	return out
 }
 
-// anyJSON decodes JSON so that integers keep their digits and other numbers
-// compare by their value.
-func anyJSON(tb testing.TB, text []byte) any {
-	tb.Helper()
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		tb.Fatalf("%q: %v", text, err)
-	}
-	return numbers(v)
-}
-
-func numbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if _, ok := new(big.Int).SetString(string(v), 10); ok && v != "-0" {
-			return string(v)
-		}
-		f, _ := strconv.ParseFloat(string(v), 64)
-		if f == math.Trunc(f) && math.Abs(f) < 1e15 {
-			return strconv.FormatInt(int64(f), 10)
-		}
-		return f
-	case []any:
-		for i := range v {
-			v[i] = numbers(v[i])
-		}
-	case map[string]any:
-		for name := range v {
-			v[name] = numbers(v[name])
-		}
-	}
-	return v
-}
-
 // checkSerialized decodes values and compares what is printed of them. Those
 // that are no map are no session.
 func checkSerialized(t *testing.T, codec stores.Codec, cases []frameworkValue) {
@@ -97,8 +59,8 @@ func checkSerialized(t *testing.T, codec stores.Codec, cases []frameworkValue) {
 			if err != nil {
 				t.Fatalf("Decode: %v", err)
 			}
-			want := anyJSON(t, c.Want)
-			if diff := cmp.Diff(want, anyJSON(t, printed(t, v))); diff != "" {
+			want := vectors.JSON(t, c.Want)
+			if diff := cmp.Diff(want, vectors.JSON(t, printed(t, v))); diff != "" {
 				t.Errorf("AppendJSON (-want +got):\n%s", diff)
 			}
 			if got, want := len(v.Map()), len(want.(map[string]any)); got != want {

@@ -1,13 +1,7 @@
 package wiretest
 
 import (
-	"encoding/json"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/http/cookiejar"
-	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -67,70 +61,4 @@ func (a App) Auth(t testing.TB, redisURL string) bridge.Authenticator {
 		t.Fatal(err)
 	}
 	return bridge.First(app, key, Tokens(t))
-}
-
-// Visitor is a browser's session with a web application.
-type Visitor struct {
-	Key string // the rediskey of the login
-
-	t      testing.TB
-	app    string
-	client *http.Client
-}
-
-// NewVisitor returns a visitor of the application at a URL.
-func NewVisitor(t testing.TB, app string) *Visitor {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &Visitor{t: t, app: app, client: &http.Client{Jar: jar, Transport: transport}}
-}
-
-func (v *Visitor) post(path string, form url.Values) {
-	v.t.Helper()
-	resp, err := v.client.PostForm(v.app+path, form)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		v.t.Fatalf("POST %s: %s %s %v", path, resp.Status, body, err)
-	}
-	var answer struct{ RedisKey string }
-	if err := json.Unmarshal(body, &answer); err != nil {
-		v.t.Fatal(err)
-	}
-	if answer.RedisKey != "" {
-		v.Key = answer.RedisKey
-	}
-}
-
-// Login logs alice in, who is user 42, and returns the Cookie header that the
-// browser then sends.
-func (v *Visitor) Login() string {
-	v.t.Helper()
-	v.post("/login", url.Values{"user": {"alice"}, "password": {"demo"}})
-	u, err := url.Parse(v.app)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	var all []string
-	for _, c := range v.client.Jar.Cookies(u) {
-		all = append(all, c.Name+"="+c.Value)
-	}
-	if len(all) == 0 || v.Key == "" {
-		v.t.Fatal("the login gave no cookie, or no rediskey")
-	}
-	return strings.Join(all, "; ")
-}
-
-// Logout logs out.
-func (v *Visitor) Logout() {
-	v.t.Helper()
-	v.post("/logout", nil)
 }
