@@ -62,7 +62,7 @@ func newWebApp(ctx context.Context, rdb redis.UniversalClient, clients string) (
 	mux := http.NewServeMux()
 	store, err := redisstore.NewRedisStore(ctx, rdb)
 	if err != nil {
-		return mux, err
+		return nil, err
 	}
 	save := func(w http.ResponseWriter, r *http.Request, s *sessions.Session, maxAge int) {
 		s.Options = &sessions.Options{Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode}

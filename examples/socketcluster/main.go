@@ -95,6 +95,9 @@ func newService(ctx context.Context, redisURL, client string) (http.Handler, *br
 	})
 	server.Handle("logout", socketcluster.Logout)
 	handler, err := newWebApp(ctx, rdb, client)
+	if err != nil {
+		return nil, nil, err
+	}
 	handler.Handle("/socketcluster/", server)
-	return handler, b, err
+	return handler, b, nil
 }

@@ -55,7 +55,7 @@ func newWebApp(ctx context.Context, rdb redis.UniversalClient, client string) (*
 	mux := http.NewServeMux()
 	store, err := redisstore.NewRedisStore(ctx, rdb)
 	if err != nil {
-		return mux, err
+		return nil, err
 	}
 	save := func(w http.ResponseWriter, r *http.Request, s *sessions.Session, maxAge int) {
 		s.Options = &sessions.Options{Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode}
