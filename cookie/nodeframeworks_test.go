@@ -1,11 +1,8 @@
 package cookie_test
 
 import (
-	"errors"
-	"maps"
 	"testing"
 
-	"github.com/sessionbridge/sessionbridge/bridge"
 	"github.com/sessionbridge/sessionbridge/cookie"
 	"github.com/sessionbridge/sessionbridge/internal/parts/partstest"
 )
@@ -31,31 +28,7 @@ func TestNodeFrameworks(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			server := partstest.Redis(t)
 			app := partstest.NodeFramework(t, c.app, server, secrets, c.env...)
-			auth := authenticator(t, server.URL, c.stack)
-			browser := browser{t: t, url: app.URL, cookies: map[string]string{}}
-
-			browser.get("/")
-			if identity, err := browser.ask(auth); !errors.Is(err, bridge.ErrNoCredential) {
-				t.Errorf("before the login: %+v, %v, want ErrNoCredential", identity, err)
-			}
-			browser.get("/login")
-			if identity, err := browser.ask(auth); err != nil || identity.User != "42" {
-				t.Fatalf("after the login: %+v, %v, want user 42", identity, err)
-			}
-			stale := maps.Clone(browser.cookies)
-			browser.get("/logout")
-			if identity, err := browser.ask(auth); !errors.Is(err, bridge.ErrNoCredential) {
-				t.Errorf("after the logout: %+v, %v, want ErrNoCredential", identity, err)
-			}
-			browser.cookies = stale
-			identity, err := browser.ask(auth)
-			if c.inCookie { // nothing ends a copy of the cookie
-				if err != nil || identity.User != "42" {
-					t.Errorf("with a copy of the cookie: %+v, %v, want user 42, as in the application", identity, err)
-				}
-			} else if !errors.Is(err, bridge.ErrNoCredential) {
-				t.Errorf("with the cookies from before the logout: %+v, %v, want ErrNoCredential", identity, err)
-			}
+			logInAndOut(t, app.URL, authenticator(t, server.URL, c.stack), c.inCookie)
 		})
 	}
 }
