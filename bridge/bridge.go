@@ -352,7 +352,8 @@ type attempt struct {
 
 // judgeRequest asks the authenticator about the upgrade request.
 func (l *life) judgeRequest(r *http.Request) *Refusal {
-	a := &attempt{Handshake: Handshake{Request: r}, deadline: newDeadline(r.Context(), l.b.opts.AuthTimeout)}
+	a := &attempt{Handshake: Handshake{Request: r}}
+	a.begin(r.Context(), l.b.opts.AuthTimeout)
 	defer a.cancel()
 	if err := l.authenticate(&a.deadline, &a.Handshake); err != nil {
 		return refusalFor(err, nil)

@@ -21,12 +21,12 @@ type deadline struct {
 
 type deadlineKey struct{}
 
-func newDeadline(parent context.Context, d time.Duration) deadline {
-	end := time.Now().Add(d)
-	if earlier, ok := parent.Deadline(); ok && earlier.Before(end) {
-		end = earlier
+// begin makes it a context within parent that ends in d.
+func (d *deadline) begin(parent context.Context, in time.Duration) {
+	d.Context, d.end = parent, time.Now().Add(in)
+	if earlier, ok := parent.Deadline(); ok && earlier.Before(d.end) {
+		d.end = earlier
 	}
-	return deadline{Context: parent, end: end}
 }
 
 // cancel ends the context.

@@ -58,7 +58,8 @@ func (b *Bridge) Open(r *http.Request) (*Link, error) {
 // request holds no credential; it leaves a former identity in force. It takes Options.AuthTimeout at the most.
 func (l *Link) Authenticate(ctx context.Context, m *Message) (err error) {
 	b := l.life.b
-	within := newDeadline(ctx, b.opts.AuthTimeout)
+	var within deadline
+	within.begin(ctx, b.opts.AuthTimeout)
 	ctx = &within
 	defer within.cancel()
 	select {

@@ -87,12 +87,15 @@ func (a *Authenticator) Authenticate(ctx context.Context, h *bridge.Handshake) (
 }
 
 // load reads the session that a handshake's cookie names. It is a function of
-// its own because a handshake has a stack of 4 KB, which a cookie that is
-// verified all but fills: on top of Authenticate there must be no binding then.
+// its own because a handshake has a stack of 4 KB, which it all but fills, and
+// to grow it costs more than all of this: on top of Authenticate there must be
+// no binding while a cookie is verified, and none while the key is put together.
 //
 //go:noinline
 func (a *Authenticator) load(ctx context.Context, h *bridge.Handshake, id string) (*bridge.Identity, error) {
-	identity, err := h.Load(ctx, a.binding(id))
+	keys := a.stack.Keyspace.Keys(id)
+	key := a.bindingKey(keys[0])
+	identity, err := h.Load(ctx, a.bindingOf(id, key, keys))
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -139,7 +142,14 @@ func (a *Authenticator) bindingKey(k stores.Key) string { return a.feed + "/" + 
 // binding ties a connection to the session, whichever of its keys it has.
 func (a *Authenticator) binding(id string) bridge.Binding {
 	keys := a.stack.Keyspace.Keys(id)
-	key := a.bindingKey(keys[0])
+	return a.bindingOf(id, a.bindingKey(keys[0]), keys)
+}
+
+// bindingOf is binding for who has the session's keys, and the first one's
+// bindingKey.
+//
+//go:noinline
+func (a *Authenticator) bindingOf(id, key string, keys []stores.Key) bridge.Binding {
 	b := bridge.Binding{Key: key, Feed: a.feed}
 	// The binding may live as long as a connection. It keeps the key, and not
 	// the header that the id is cut from.
