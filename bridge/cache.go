@@ -40,29 +40,37 @@ const (
 
 var errRestless = errors.New("the session changed each time it was read")
 
-// read returns the identity of a session: the one in the cache if it is known
-// to be what the store holds, else that which the store holds now.
-func (x *index) read(ctx context.Context, n *Binding) (*Identity, error) {
-	if id := x.lookup(n); id != nil {
-		if x.b.opts.Observe != nil {
-			x.b.opts.Observe(ctx, Event{Kind: EventCacheHit, Via: id.Via})
-		}
-		return id, nil
+// read returns the identity of a session: the one in the cache if there is one
+// that may be used, else that which the store holds now.
+func (x *index) read(ctx context.Context, n *Binding, cached *Identity) (*Identity, error) {
+	if cached == nil {
+		return x.readThrough(ctx, n)
 	}
-	return x.readThrough(ctx, n)
+	if x.b.opts.Observe != nil {
+		x.b.opts.Observe(ctx, Event{Kind: EventCacheHit, Via: cached.Via})
+	}
+	return cached, nil
 }
 
 // lookup returns the identity in the cache; nil if there is none that may be
 // used.
-func (x *index) lookup(n *Binding) *Identity {
+func (x *index) lookup(key string) *Identity {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e := x.entries[n.Key]
-	if e == nil || e.cached == nil {
+	if e := x.entries[key]; e != nil {
+		return x.use(e)
+	}
+	return nil
+}
+
+// use returns the identity that an entry has cached, as the one last used; nil
+// if there is none that is known to be what the store holds. The caller holds
+// x.mu.
+func (x *index) use(e *entry) *Identity {
+	if e.cached == nil {
 		return nil
 	}
-	now := time.Now()
-	if !e.source.coherent(now) || !x.usable(e, now) {
+	if now := time.Now(); !e.source.coherent(now) || !x.usable(e, now) {
 		return nil
 	}
 	x.cache.use(e)

@@ -107,6 +107,6 @@ func (h *Handshake) Load(ctx context.Context, b Binding) (*Identity, error) {
 		}
 		return b.Reload(ctx)
 	}
-	h.life.bind(&b)
-	return h.life.b.index.read(ctx, &b)
+	id := h.life.bind(&b)
+	return h.life.b.index.read(ctx, &b, id)
 }

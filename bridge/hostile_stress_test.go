@@ -408,7 +408,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	awaitNone(t, "deadlines", func() int {
 		b.deadlines.mu.Lock()
 		defer b.deadlines.mu.Unlock()
-		return len(b.deadlines.heap)
+		return len(b.deadlines.soon) + len(b.deadlines.later)
 	})
 	if n := b.pending.Load(); n != 0 {
 		t.Errorf("%d places for pending connections are taken", n)

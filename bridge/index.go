@@ -140,17 +140,18 @@ func (x *index) drain() (left []*life, gone <-chan struct{}) {
 	return x.allLocked(), x.empty
 }
 
-// bind registers a life under a session's key.
-func (x *index) bind(n *Binding, l *life) *membership {
+// bind registers a life under a session's key. It also returns the identity in
+// the cache; nil if there is none that may be used.
+func (x *index) bind(n *Binding, l *life) (m *membership, cached *Identity) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.entry(n)
-	m := &membership{life: l, entry: e, next: e.members, epoch: e.source.currentEpoch()}
+	m = &membership{life: l, entry: e, next: e.members, epoch: e.source.currentEpoch()}
 	if e.members != nil {
 		e.members.prev = m
 	}
 	e.members = m
-	return m
+	return m, x.use(e)
 }
 
 // entry returns the entry of a key. The caller holds x.mu.

@@ -33,7 +33,7 @@ type life struct {
 
 	prev, next *life         // of index.lives, like listed guarded by index.mu
 	due        time.Duration // when lookAgain is called, by Bridge.clock; like place guarded by deadlines.mu
-	place      int32         // in deadlines.heap; 0 for none
+	place      int32         // in deadlines.soon, from 1, or in deadlines.later, from -1 down; 0 for none
 	listed     bool
 
 	mu      sync.Mutex
@@ -74,15 +74,17 @@ func (b *Bridge) newLife(r *http.Request, outlasts bool) *life {
 	return l
 }
 
-// bind registers the life under a session's key.
-func (l *life) bind(n *Binding) {
+// bind registers the life under a session's key. It returns the identity in the
+// cache; nil if there is none that may be used.
+func (l *life) bind(n *Binding) (cached *Identity) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over.Load() || n.Key == "" || l.membership(n.Key) != nil {
-		return
+		return l.b.index.lookup(n.Key)
 	}
-	m := l.b.index.bind(n, l)
+	m, cached := l.b.index.bind(n, l)
 	m.sibling, l.first = l.first, m
+	return cached
 }
 
 // membership returns the life's place in a session's entry, or nil. The caller
