@@ -197,7 +197,7 @@ func (b *Bridge) connect(w http.ResponseWriter, r *http.Request, l *life) (*Conn
 	if b.traits.Message {
 		c.request = r
 	}
-	l.attach(c.shut, c.warning())
+	l.attach(c)
 	return c, nil
 }
 

@@ -30,10 +30,12 @@ type Conn struct {
 	ws      *websocket.Conn
 	request *http.Request // for authentication messages; nil if none are read
 
+	// What follows has the smallest types that do, to be 128 bytes in all.
 	reading    sync.Mutex
 	next       message
-	bad        int  // bad attempts to authenticate anew, since the last good one
-	readFailed bool // for good; reading again would make gorilla panic in the end
+	bad        int32 // bad attempts to authenticate anew, since the last good one
+	readFailed bool  // for good; reading again would make gorilla panic in the end
+	nextType   int8  // of next
 	writing    sync.Mutex
 	closing    sync.Once
 	closed     sync.Once
@@ -69,7 +71,9 @@ func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
 	// if that is enough: what is rare is done by other functions.
 	c.reading.Lock()
 	for !c.readFailed {
-		c.next.messageType, c.next.reader, c.next.err = c.ws.NextReader()
+		var messageType int
+		messageType, c.next.reader, c.next.err = c.ws.NextReader()
+		c.nextType = int8(messageType)
 		if c.receive() {
 			return c.take()
 		}
@@ -79,7 +83,7 @@ func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
 
 //go:noinline
 func (c *Conn) take() (messageType int, p []byte, err error) {
-	messageType, p = c.next.messageType, c.next.p
+	messageType, p = int(c.nextType), c.next.p
 	c.next = message{}
 	c.reading.Unlock()
 	return messageType, p, nil
@@ -93,10 +97,9 @@ func (c *Conn) readCause() (messageType int, p []byte, err error) {
 
 // message is what a reading goroutine has got so far.
 type message struct {
-	messageType int
-	reader      io.Reader
-	p           []byte
-	err         error
+	reader io.Reader
+	p      []byte
+	err    error
 }
 
 // receive reads c.next and reports whether it is for the application. It
@@ -117,7 +120,7 @@ func (c *Conn) receive() (application bool) {
 
 // handle is receive without its care for panics.
 func (c *Conn) handle() bool {
-	messageType, r, err := c.next.messageType, c.next.reader, c.next.err
+	messageType, r, err := int(c.nextType), c.next.reader, c.next.err
 	var p []byte
 	if err == nil {
 		p, err = io.ReadAll(r)
@@ -270,17 +273,15 @@ func (c *Conn) shutdown(event []byte, code int, reason string) {
 	_ = c.ws.SetReadDeadline(deadline)
 }
 
-// warning returns how to tell the client that its token runs out; nil if it
-// could not send another one, or expects no events.
-func (c *Conn) warning() func(*Identity) {
+// warn tells the client that its token runs out, unless it could not send
+// another one, or expects no events.
+func (c *Conn) warn(id *Identity) {
 	if !c.life.b.traits.Message || c.life.b.opts.OmitEvents {
-		return nil
+		return
 	}
-	return func(id *Identity) {
-		// The reader sees it if the peer is gone. One that does not read must not
-		// keep the others from being told.
-		_ = c.send(websocket.TextMessage, expiringEvent(id), min(c.life.b.opts.WriteTimeout, closeGrace))
-	}
+	// The reader sees it if the peer is gone. One that does not read must not
+	// keep the others from being told.
+	_ = c.send(websocket.TextMessage, expiringEvent(id), min(c.life.b.opts.WriteTimeout, closeGrace))
 }
 
 // leave, deferred, closes the connection after a handler's function returned
@@ -366,7 +367,7 @@ func (c *Conn) control(kind frameKind, m *Message) {
 	case err != nil:
 		ref := refusalFor(err, m)
 		c.life.b.logRefusal(c.request, ref)
-		if c.bad >= c.life.b.opts.MaxAttempts && ref.Code != CodeUnavailable {
+		if int(c.bad) >= c.life.b.opts.MaxAttempts && ref.Code != CodeUnavailable {
 			c.life.end(&EndError{Code: ref.Code, Err: errTooManyTries})
 			return
 		}

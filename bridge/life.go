@@ -47,8 +47,15 @@ type life struct {
 	held    time.Duration          // when the identity was learnt
 	notice  time.Duration          // when the client is told that it runs out; 0 for never
 	outage  *outage                // nil unless looking has failed
-	shut    func(*EndError)        // tells the transport that the life is over; nil if there is none
-	warn    func(*Identity)        // tells it that the identity runs out; the same
+	conn    *Conn                  // the bridge's own; nil if there is none
+	hooks   *hooks                 // of another transport; nil if there is none
+}
+
+// hooks are how a transport that is not the bridge's own is told something. Both
+// may be nil.
+type hooks struct {
+	shut func(*EndError) // that the life is over
+	warn func(*Identity) // that the identity runs out
 }
 
 // outage is the time in which a session could not be looked at.
@@ -114,25 +121,62 @@ func (l *life) unbindExcept(key string) {
 	l.first = keep
 }
 
-// attach sets what to do when the life is ended from this side, and when its
-// identity runs out; nil leaves either as it is. If it has been ended already,
-// shut is called now.
-func (l *life) attach(shut func(*EndError), warn func(*Identity)) {
+// attach gives the life its connection. If it has been ended already, that is
+// shut now.
+func (l *life) attach(c *Conn) {
 	l.mu.Lock()
-	if shut != nil {
-		l.shut = shut
-	}
-	if warn != nil {
-		l.warn = warn
-	}
+	l.conn = c
 	told := l.told
 	l.mu.Unlock()
-	if !told || shut == nil {
-		return
+	if told {
+		l.tell(c.shut)
 	}
-	if e, ok := errors.AsType[*EndError](l.endedBy()); ok {
+}
+
+// onEnd sets what to do when the life is ended from this side. If it has been
+// already, it is done now.
+func (l *life) onEnd(f func(*EndError)) {
+	l.mu.Lock()
+	l.hook().shut = f
+	told := l.told
+	l.mu.Unlock()
+	if told {
+		l.tell(f)
+	}
+}
+
+// onExpiring sets what to do when the identity runs out.
+func (l *life) onExpiring(f func(*Identity)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hook().warn = f
+}
+
+// hook returns the life's hooks. The caller holds l.mu.
+func (l *life) hook() *hooks {
+	if l.hooks == nil {
+		l.hooks = &hooks{}
+	}
+	return l.hooks
+}
+
+// tell tells a transport why the life is over, if it was ended from this side.
+func (l *life) tell(shut func(*EndError)) {
+	if e, ok := errors.AsType[*EndError](l.endedBy()); ok && shut != nil {
 		shut(e)
 	}
+}
+
+// transport returns how whoever is behind the life is told of its end, and of
+// its identity's running out; nil for not at all. The caller holds l.mu.
+func (l *life) transport() (shut func(*EndError), warn func(*Identity)) {
+	switch {
+	case l.conn != nil:
+		return l.conn.shut, l.conn.warn
+	case l.hooks != nil:
+		return l.hooks.shut, l.hooks.warn
+	}
+	return nil, nil
 }
 
 // authenticate asks the bridge's authenticator and, on success, commits the
@@ -295,7 +339,8 @@ func (l *life) lookAgain() {
 	final := expired && (!reload || id.Claims != nil) // no store can tell otherwise
 	var warn func(*Identity)
 	if l.notice != 0 && l.b.clock() >= l.notice && !expired {
-		l.notice, warn = 0, l.warn
+		l.notice = 0
+		_, warn = l.transport()
 	}
 	var away *EndError
 	switch {
@@ -443,7 +488,7 @@ func (l *life) end(e *EndError) {
 	}
 	l.b.opts.Logger.LogAttrs(l.context(), slog.LevelInfo, "connection ended", attrs...)
 	l.mu.Lock()
-	shut := l.shut
+	shut, _ := l.transport()
 	l.told = true
 	l.mu.Unlock()
 	if shut != nil {

@@ -150,12 +150,12 @@ func (l *Link) Request() *http.Request { return l.request }
 // may be delivered any more but word of that. It is called once, outside all
 // locks, in one of a bounded number of goroutines; at once if the life has
 // ended already. It is not called because of [Link.Close].
-func (l *Link) OnEnd(f func(*EndError)) { l.life.attach(f, nil) }
+func (l *Link) OnEnd(f func(*EndError)) { l.life.onEnd(f) }
 
 // OnExpiring sets how to tell the client that its token runs out, at
 // Identity.Expires, so that it can send another: once for each token, as long
 // before as Options.ExpiryNotice says.
-func (l *Link) OnExpiring(f func(*Identity)) { l.life.attach(nil, f) }
+func (l *Link) OnExpiring(f func(*Identity)) { l.life.onExpiring(f) }
 
 // End ends the life from this side, as a client's own wish does:
 // &EndError{Code: CodeClientRequest}. A second end does nothing.
