@@ -14,9 +14,14 @@ type deadline struct {
 	end             time.Time
 
 	mu     sync.Mutex
-	real   context.Context // nil as long as nobody waits
-	stop   context.CancelFunc
+	waited *waited // nil as long as nobody waits
 	closed bool
+}
+
+// waited is a deadline that somebody waits for.
+type waited struct {
+	context.Context
+	stop context.CancelFunc
 }
 
 type deadlineKey struct{}
@@ -34,8 +39,8 @@ func (d *deadline) cancel() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
-	if d.stop != nil {
-		d.stop()
+	if d.waited != nil {
+		d.waited.stop()
 	}
 }
 
@@ -44,21 +49,22 @@ func (d *deadline) Deadline() (time.Time, bool) { return d.end, true }
 func (d *deadline) Done() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.real == nil {
-		d.real, d.stop = context.WithDeadline(d.Context, d.end)
+	if d.waited == nil {
+		ctx, stop := context.WithDeadline(d.Context, d.end)
+		d.waited = &waited{ctx, stop}
 		if d.closed {
-			d.stop()
+			stop()
 		}
 	}
-	return d.real.Done()
+	return d.waited.Done()
 }
 
 func (d *deadline) Err() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case d.real != nil:
-		return d.real.Err()
+	case d.waited != nil:
+		return d.waited.Err()
 	case d.Context.Err() != nil:
 		return d.Context.Err()
 	case d.closed:
@@ -76,10 +82,10 @@ func (d *deadline) Value(key any) any {
 		return d
 	}
 	d.mu.Lock()
-	real := d.real
+	w := d.waited
 	d.mu.Unlock()
-	if real != nil {
-		return real.Value(key)
+	if w != nil {
+		return w.Value(key)
 	}
 	return d.Context.Value(key)
 }

@@ -29,6 +29,7 @@ type life struct {
 	identity atomic.Pointer[Identity] // nil while pending
 	over     atomic.Bool              // set under mu
 	cause    error                    // why it is over; never changed then
+	within   atomic.Pointer[within]   // nil until somebody asks for the context
 	touched  atomic.Int64             // when the client was last active, as far as that matters
 
 	prev, next *life         // of index.lives, like listed guarded by index.mu
@@ -36,19 +37,17 @@ type life struct {
 	place      int32         // in deadlines.soon, from 1, or in deadlines.later, from -1 down; 0 for none
 	listed     bool
 
+	told    bool // shut has been called, or is about to be; like all below guarded by mu
+	judging bool // the authenticator is being asked
 	mu      sync.Mutex
-	within  atomic.Pointer[within] // nil until somebody asks for the context
-	told    bool                   // shut has been called, or is about to be
-	judging bool                   // the authenticator is being asked
-	revoked *targets               // meanwhile; nil for nobody
-	asked   time.Duration          // since when a look is awaited, by Bridge.clock; 0 if none is
-	first   *membership            // of the sessions that are bound
-	began   time.Duration          // when somebody was authenticated, by Bridge.clock
-	held    time.Duration          // when the identity was learnt
-	notice  time.Duration          // when the client is told that it runs out; 0 for never
-	outage  *outage                // nil unless looking has failed
-	conn    *Conn                  // the bridge's own; nil if there is none
-	hooks   *hooks                 // of another transport; nil if there is none
+	revoked *targets      // meanwhile; nil for nobody
+	first   *membership   // of the sessions that are bound
+	began   time.Duration // when somebody was authenticated, by Bridge.clock
+	held    time.Duration // when the identity was learnt
+	notice  time.Duration // when the client is told that it runs out; 0 for never
+	doubt   *doubt        // nil unless a look is awaited, or has failed
+	conn    *Conn         // the bridge's own; nil if there is none
+	hooks   *hooks        // of another transport; nil if there is none
 }
 
 // hooks are how a transport that is not the bridge's own is told something. Both
@@ -58,10 +57,10 @@ type hooks struct {
 	warn func(*Identity) // that the identity runs out
 }
 
-// outage is the time in which a session could not be looked at.
-type outage struct {
-	since time.Time
-	err   error // the last
+// doubt is the time since which it is not known whether the identity holds.
+type doubt struct {
+	since time.Duration // by Bridge.clock
+	err   error         // of the last look; nil while the first is awaited
 }
 
 // newLife begins a pending life with a request, within the request's context
@@ -272,7 +271,7 @@ func (l *life) commit(id *Identity) error {
 // hold makes id the identity. The caller holds l.mu.
 func (l *life) hold(id *Identity) {
 	old, now := l.identity.Swap(id), time.Now()
-	l.held, l.outage, l.asked = now.Sub(l.b.began), nil, 0
+	l.held, l.doubt = now.Sub(l.b.began), nil
 	if old == nil {
 		l.began = l.held
 		if observe := l.b.opts.Observe; observe != nil {
@@ -347,19 +346,19 @@ func (l *life) lookAgain() {
 	case final:
 	case !reload:
 		l.schedule(id, now)
-	case l.outage != nil:
-		if rest := l.b.opts.MaxStale - time.Since(l.outage.since); rest > 0 {
+	case l.doubt != nil && l.doubt.err != nil:
+		if rest := l.b.opts.MaxStale - (l.b.clock() - l.doubt.since); rest > 0 {
 			l.arm(rest) // the look may take longer
 		} else {
-			away = &EndError{Code: CodeUnavailable, Err: l.outage.err}
+			away = &EndError{Code: CodeUnavailable, Err: l.doubt.err}
 		}
 	default:
 		// The look sets the next time itself, when it is done; but it may have
 		// to wait for others that hang.
-		if l.asked == 0 {
-			l.asked = l.b.clock()
+		if l.doubt == nil {
+			l.doubt = &doubt{since: l.b.clock()}
 		}
-		if rest := max(l.b.opts.MaxStale, 0) + reloadTimeout - (l.b.clock() - l.asked); rest > 0 {
+		if rest := max(l.b.opts.MaxStale, 0) + reloadTimeout - (l.b.clock() - l.doubt.since); rest > 0 {
 			l.arm(rest)
 		} else {
 			away = &EndError{Code: CodeUnavailable, Err: errNoLook}
@@ -414,15 +413,14 @@ func (l *life) verdict(key string, began time.Duration, fresh *Identity, err err
 		return &EndError{Code: id.endCode(err), Err: err}
 	}
 	// An outage is no logout: look again soon, for a while.
-	if l.asked != 0 {
-		began = min(began, l.asked)
-		l.asked = 0
+	switch {
+	case l.doubt == nil:
+		l.doubt = &doubt{since: began}
+	case l.doubt.err == nil:
+		l.doubt.since = min(began, l.doubt.since)
 	}
-	if l.outage == nil {
-		l.outage = &outage{since: l.b.began.Add(began)}
-	}
-	l.outage.err = err
-	wait := l.b.opts.MaxStale - time.Since(l.outage.since)
+	l.doubt.err = err
+	wait := l.b.opts.MaxStale - (l.b.clock() - l.doubt.since)
 	if wait <= 0 {
 		return &EndError{Code: CodeUnavailable, Err: err}
 	}
@@ -513,7 +511,7 @@ func (l *life) release(cause error) bool {
 	for m := l.first; m != nil; m = m.sibling {
 		l.b.index.unbind(m)
 	}
-	l.first, l.outage = nil, nil
+	l.first, l.doubt = nil, nil
 	if observe := l.b.opts.Observe; observe != nil {
 		if id := l.identity.Load(); id != nil {
 			observe(l.contextLocked(), connectionEndEvent(id, cause, l.b.clock()-l.began))

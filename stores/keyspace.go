@@ -83,28 +83,26 @@ func CheckSigned(id string) error {
 // Keys returns the keys that a session id may be kept under, the likeliest
 // first; there is at least one.
 func (ks *Keyspace) Keys(id string) []Key {
-	_, hash := ks.Codec.(HashCodec)
-	if ks.Spell == nil && len(ks.Alternatives) == 0 {
-		return []Key{{Prefix: ks.Prefix, ID: id, Hash: hash}}
-	}
-	return ks.allKeys(id, hash)
+	return ks.appendKeys(make([]Key, 0, 1), id) // nearly always it is one
 }
 
-// allKeys is Keys of a keyspace that has several.
-func (ks *Keyspace) allKeys(id string, hash bool) []Key {
+func (ks *Keyspace) appendKeys(keys []Key, id string) []Key {
+	_, hash := ks.Codec.(HashCodec)
+	if ks.Spell == nil && len(ks.Alternatives) == 0 {
+		return append(keys, Key{Prefix: ks.Prefix, ID: id, Hash: hash})
+	}
 	spellings := []Key{{ID: id}}
 	if ks.Spell != nil {
 		spellings = ks.Spell(id)
 	}
-	keys := make([]Key, 0, len(spellings)*(1+len(ks.Alternatives)))
-	add := func(prefix string) {
+	for i := range 1 + len(ks.Alternatives) {
+		prefix := ks.Prefix
+		if i > 0 {
+			prefix = ks.Alternatives[i-1]
+		}
 		for _, k := range spellings {
 			keys = append(keys, Key{Prefix: prefix + k.Prefix, ID: k.ID, Hash: hash})
 		}
-	}
-	add(ks.Prefix)
-	for _, p := range ks.Alternatives {
-		add(p)
 	}
 	return keys
 }
