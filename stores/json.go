@@ -102,8 +102,7 @@ func cookieLike(raw jsonValues) bool {
 // that an application set. What is no date is no deadline, as in JavaScript,
 // where every comparison with an invalid Date is false.
 func parseDate(raw []byte) time.Time {
-	var s string
-	_ = json.Unmarshal(raw, &s) // parsed before
+	s := unquote(raw)
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return t
 	}
@@ -279,12 +278,21 @@ func member(object []byte, name string) (value []byte, ok bool) {
 }
 
 func sameName(quoted []byte, name string) bool {
-	inner := quoted[1 : len(quoted)-1]
+	if inner := quoted[1 : len(quoted)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner) == name // without a copy
+	}
+	return unquote(quoted) == name
+}
+
+// unquote returns what a string stands for that was checked before.
+func unquote(raw []byte) string {
+	inner := raw[1 : len(raw)-1]
 	if bytes.IndexByte(inner, '\\') < 0 {
-		return string(inner) == name
+		return string(inner)
 	}
 	var s string
-	return json.Unmarshal(quoted, &s) == nil && s == name
+	_ = json.Unmarshal(raw, &s)
+	return s
 }
 
 func element(list []byte, name string) (value []byte, ok bool) {
@@ -315,8 +323,8 @@ func (v jsonValues) Lookup(path string) (any, bool) {
 	case raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9':
 		f, _ := strconv.ParseFloat(string(raw), 64) // beyond float64 it is ±Inf, as in JavaScript
 		return f, true
-	case raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0:
-		return string(raw[1 : len(raw)-1]), true
+	case raw[0] == '"':
+		return unquote(raw), true
 	}
 	var value any
 	_ = json.Unmarshal(raw, &value) // checked before
