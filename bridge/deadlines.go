@@ -17,7 +17,7 @@ type deadlines struct {
 	mu      sync.Mutex
 	soon    lifeHeap      // those before the horizon
 	later   []*life       // the others
-	horizon time.Duration // by Bridge.clock; passed if there are no others
+	horizon time.Duration // by Bridge.clock
 	timer   *time.Timer
 	armed   time.Duration // when the timer fires; 0 if it does not
 }
@@ -36,7 +36,7 @@ func (q *deadlines) set(l *life, d time.Duration) {
 	defer q.mu.Unlock()
 	q.take(l)
 	now := q.b.clock()
-	if len(q.later) == 0 && q.horizon <= now {
+	if len(q.later) == 0 {
 		q.horizon = now + horizonStep
 	}
 	l.due = now + min(d, farOff)

@@ -50,12 +50,13 @@ func (b *Bridge) Open(r *http.Request) (*Link, error) {
 
 // Authenticate asks the bridge's authenticator: about the request if m is nil,
 // else about a message. On success [Link.Identity] stands. It may be called
-// again: a second identity must be the same user's, and a
-// token that runs out before the present one changes nothing. If it is another
-// user's, the life is ended with [CodeUserChanged].
+// again: a second identity must be the same user's, and a token that runs out
+// before the present one changes nothing. If it is another user's, the life is
+// ended with [CodeUserChanged].
 //
 // The error is a [*Refusal] and has been logged, unless it says that the
-// request holds no credential; it leaves a former identity in force. It takes Options.AuthTimeout at the most.
+// request holds no credential; it leaves a former identity in force. It takes
+// Options.AuthTimeout at the most.
 func (l *Link) Authenticate(ctx context.Context, m *Message) (err error) {
 	b := l.life.b
 	var within deadline

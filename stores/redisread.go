@@ -56,6 +56,7 @@ func (s *Redis) pipeline(ctx context.Context, keys []Key, limit int) ([]answer, 
 	}
 	lookups := make([]lookup, len(keys))
 	commands := make([]redis.Cmder, 0, 2*len(keys))
+	var end any = limit
 	for i, k := range keys {
 		l := &lookups[i]
 		var name any = k.String()
@@ -66,7 +67,7 @@ func (s *Redis) pipeline(ctx context.Context, keys []Key, limit int) ([]answer, 
 			l.fields = redis.NewMapStringStringCmd(ctx, "hgetall", name)
 			commands = append(commands, l.fields)
 		} else {
-			l.value = redis.NewStringCmd(ctx, "getrange", name, 0, limit)
+			l.value = redis.NewStringCmd(ctx, "getrange", name, 0, end)
 			commands = append(commands, l.value)
 		}
 		l.ttl = redis.NewIntCmd(ctx, "pttl", name) // go-redis' own PTTL overflows after 292 years
