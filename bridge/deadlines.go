@@ -15,8 +15,8 @@ import (
 type deadlines struct {
 	b       *Bridge
 	mu      sync.Mutex
-	soon    lifeHeap      // those before the horizon
-	later   []*life       // the others
+	soon    dueHeap       // those before the horizon
+	later   []due         // the others
 	horizon time.Duration // by Bridge.clock
 	timer   *time.Timer
 	armed   time.Duration // when the timer fires; 0 if it does not
@@ -39,11 +39,10 @@ func (q *deadlines) set(l *life, d time.Duration) {
 	if len(q.later) == 0 {
 		q.horizon = now + horizonStep
 	}
-	l.due = now + min(d, farOff)
-	if l.due < q.horizon {
-		heap.Push(&q.soon, l)
+	if next := (due{now + min(d, farOff), l}); next.at < q.horizon {
+		heap.Push(&q.soon, next)
 	} else {
-		q.later = append(q.later, l)
+		q.later = append(q.later, next)
 		l.place = -int32(len(q.later))
 	}
 	q.arm()
@@ -67,8 +66,8 @@ func (q *deadlines) take(l *life) {
 	case l.place < 0:
 		i, last := int(-l.place)-1, len(q.later)-1
 		q.later[i] = q.later[last]
-		q.later[i].place = l.place
-		q.later[last] = nil
+		q.later[i].life.place = l.place
+		q.later[last] = due{}
 		q.later = q.later[:last]
 		l.place = 0
 	}
@@ -80,7 +79,7 @@ func (q *deadlines) arm() {
 	var next time.Duration
 	switch {
 	case len(q.soon) > 0:
-		next = q.soon[0].due
+		next = q.soon[0].at
 	case len(q.later) > 0:
 		next = q.horizon
 	default:
@@ -111,14 +110,14 @@ func (q *deadlines) fire() {
 	if now >= q.horizon {
 		q.advance(now)
 	}
-	var due []*life
-	for len(q.soon) > 0 && q.soon[0].due <= now {
-		due = append(due, heap.Pop(&q.soon).(*life))
+	var lives []*life
+	for len(q.soon) > 0 && q.soon[0].at <= now {
+		lives = append(lives, heap.Pop(&q.soon).(due).life)
 	}
 	q.armed = 0
 	q.arm()
 	q.mu.Unlock()
-	for _, l := range due {
+	for _, l := range lives {
 		l.lookAgain()
 	}
 }
@@ -128,39 +127,44 @@ func (q *deadlines) fire() {
 func (q *deadlines) advance(now time.Duration) {
 	q.horizon = now + horizonStep
 	for i := len(q.later) - 1; i >= 0; i-- {
-		if l := q.later[i]; l.due < q.horizon {
-			q.take(l)
-			heap.Push(&q.soon, l)
+		if next := q.later[i]; next.at < q.horizon {
+			q.take(next.life)
+			heap.Push(&q.soon, next)
 		}
 	}
 	if len(q.later) > 0 {
-		first := slices.MinFunc(q.later, func(a, b *life) int { return cmp.Compare(a.due, b.due) })
-		q.horizon = first.due
+		q.horizon = slices.MinFunc(q.later, func(a, b due) int { return cmp.Compare(a.at, b.at) }).at
 	}
 }
 
-// lifeHeap implements [heap.Interface]; a life knows its place.
-type lifeHeap []*life
+// due is when lookAgain of a life is called, by Bridge.clock.
+type due struct {
+	at   time.Duration
+	life *life
+}
 
-func (h lifeHeap) Len() int           { return len(h) }
-func (h lifeHeap) Less(i, j int) bool { return h[i].due < h[j].due }
+// dueHeap implements [heap.Interface]; a life knows its place.
+type dueHeap []due
 
-func (h lifeHeap) Swap(i, j int) {
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].at < h[j].at }
+
+func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = int32(i+1), int32(j+1)
+	h[i].life.place, h[j].life.place = int32(i+1), int32(j+1)
 }
 
-func (h *lifeHeap) Push(x any) {
-	l := x.(*life)
-	*h = append(*h, l)
-	l.place = int32(len(*h))
+func (h *dueHeap) Push(x any) {
+	next := x.(due)
+	*h = append(*h, next)
+	next.life.place = int32(len(*h))
 }
 
-func (h *lifeHeap) Pop() any {
+func (h *dueHeap) Pop() any {
 	old := *h
-	l := old[len(old)-1]
-	old[len(old)-1] = nil
+	last := old[len(old)-1]
+	old[len(old)-1] = due{}
 	*h = old[:len(old)-1]
-	l.place = 0
-	return l
+	last.life.place = 0
+	return last
 }

@@ -32,9 +32,8 @@ type life struct {
 	within   atomic.Pointer[within]   // nil until somebody asks for the context
 	touched  atomic.Int64             // when the client was last active, as far as that matters
 
-	prev, next *life         // of index.lives, like listed guarded by index.mu
-	due        time.Duration // when lookAgain is called, by Bridge.clock; like place guarded by deadlines.mu
-	place      int32         // in deadlines.soon, from 1, or in deadlines.later, from -1 down; 0 for none
+	prev, next *life // of index.lives, like listed guarded by index.mu
+	place      int32 // in deadlines.soon, from 1, or in deadlines.later, from -1 down; 0 for none; guarded by deadlines.mu
 	listed     bool
 
 	told    bool // shut has been called, or is about to be; like all below guarded by mu
