@@ -287,7 +287,10 @@ func (l *life) hold(id *Identity) {
 func (l *life) schedule(id *Identity, now time.Time) {
 	var d time.Duration
 	if !id.Expires.IsZero() {
-		d = max(id.Expires.Sub(now), minLook)
+		d = max(id.Expires.Sub(now), 1)
+		if id.Claims == nil { // else nobody is asked then
+			d = max(d, minLook)
+		}
 		if l.notice != 0 {
 			d = min(d, max(l.notice-now.Sub(l.b.began), minLook))
 		}
