@@ -47,9 +47,17 @@ func (x *index) read(ctx context.Context, n *Binding, cached *Identity) (*Identi
 		return x.readThrough(ctx, n)
 	}
 	if x.b.opts.Observe != nil {
-		x.b.opts.Observe(ctx, Event{Kind: EventCacheHit, Via: cached.Via})
+		x.observeHit(ctx, cached)
 	}
 	return cached, nil
+}
+
+// observeHit has it observed that an identity in the cache is used. An event is
+// large, and need not be on the stack of all that is read.
+//
+//go:noinline
+func (x *index) observeHit(ctx context.Context, id *Identity) {
+	x.b.opts.Observe(ctx, Event{Kind: EventCacheHit, Via: id.Via})
 }
 
 // lookup returns the identity in the cache; nil if there is none that may be
@@ -83,10 +91,7 @@ func (x *index) usable(e *entry, now time.Time) bool {
 	return e.epoch == e.source.epoch && !e.cached.expired(now) && (e.good == 0 || now.Sub(x.b.began) < e.good)
 }
 
-// readThrough reads a session, or waits for somebody who does. It is a
-// function of its own to keep read's stack small.
-//
-//go:noinline
+// readThrough reads a session, or waits for somebody who does.
 func (x *index) readThrough(ctx context.Context, n *Binding) (*Identity, error) {
 	for range maxReads {
 		x.mu.Lock()

@@ -222,12 +222,14 @@ func (s *Redis) shared(ctx context.Context, node string, keys []Key) ([]Record, 
 		answers, err = s.wait(ctx, b, i, began)
 	}
 	records, err := recordsOf(answers, err)
-	if err != nil || !slices.ContainsFunc(answers, func(a answer) bool { return a.cut }) {
-		return records, err
+	if err == nil {
+		for i := range answers {
+			if answers[i].cut {
+				return s.readLarge(ctx, keys, answers, records, began.Add(s.timeout))
+			}
+		}
 	}
-	ctx, cancel := context.WithDeadline(ctx, began.Add(s.timeout))
-	defer cancel()
-	return s.readLarge(ctx, keys, answers, records)
+	return records, err
 }
 
 // first sends a pipeline at once, and has others go on with its place.
@@ -330,7 +332,9 @@ func (s *Redis) send(b *batch) ([]answer, error) {
 }
 
 // readLarge reads those values in full of which only the beginning is known.
-func (s *Redis) readLarge(ctx context.Context, keys []Key, answers []answer, records []Record) ([]Record, error) {
+func (s *Redis) readLarge(ctx context.Context, keys []Key, answers []answer, records []Record, end time.Time) ([]Record, error) {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
 	select {
 	case s.large <- struct{}{}:
 		defer func() { <-s.large }()

@@ -157,7 +157,8 @@ func recordsOf(answers []answer, err error) ([]Record, error) {
 		return nil, err
 	}
 	records := make([]Record, len(answers))
-	for i, a := range answers {
+	for i := range answers {
+		a := &answers[i]
 		if a.err != nil {
 			return nil, a.err
 		}
