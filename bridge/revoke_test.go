@@ -260,24 +260,20 @@ func FuzzRevocation(f *testing.F) {
 	for _, seed := range []string{`{"user":"ann","via":"php"}`, `{"user":7}`, `{"session":"sess:x"}`, `{"everybody":true}`, `{"user":-0}`, `{"id":"x-1","user":"\ud800"}`} {
 		f.Add(seed)
 	}
-	bus := &wire{}
-	b, _ := newBridge(f, newStore(map[string]bridge.Identity{"anns": *user("ann")}), bridge.Options{Bus: bus})
-	shutAtEnd(f, b)
-	for {
-		bus.mu.Lock()
-		n := len(bus.receivers)
-		bus.mu.Unlock()
-		if n > 0 {
-			break
-		}
-	}
 	f.Fuzz(func(t *testing.T, message string) {
-		h := hold(b, "anns")
-		defer h.leave()
-		bus.receivers[0]([]byte(message))
-		// Only these words can mean ann.
-		if h.ctx.Err() != nil && !strings.Contains(message, "ann") && !strings.Contains(message, `\u`) && !strings.Contains(message, "everybody") {
-			t.Fatalf("%q ended ann's connection", message)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			bus := &wire{}
+			b, _ := newBridge(t, newStore(map[string]bridge.Identity{"anns": *user("ann")}), bridge.Options{Bus: bus})
+			shutAtEnd(t, b)
+			h := hold(b, "anns")
+			defer h.leave()
+			synctest.Wait()
+			bus.receivers[0]([]byte(message))
+			synctest.Wait() // it is acted on later
+			// Only these words can mean ann.
+			if h.ctx.Err() != nil && !strings.Contains(message, "ann") && !strings.Contains(message, `\u`) && !strings.Contains(message, "everybody") {
+				t.Fatalf("%q ended ann's connection", message)
+			}
+		})
 	})
 }
