@@ -194,15 +194,16 @@ func (b *Bridge) connect(w http.ResponseWriter, r *http.Request, l *life) (*Conn
 		return nil, err
 	}
 	c := &Conn{life: l, ws: ws}
-	if b.traits.Message {
-		c.request = r
-	}
 	l.attach(c)
 	return c, nil
 }
 
-// welcome tells a client who it is. On an error the connection is closed.
+// welcome begins to serve a connection that is authenticated, and tells the
+// client who it is. On an error the connection is closed.
 func (b *Bridge) welcome(c *Conn, r *http.Request) error {
+	if b.traits.Message {
+		c.request = keep(r)
+	}
 	if b.opts.OmitEvents {
 		return nil
 	}
@@ -243,7 +244,7 @@ func (b *Bridge) upgradeAnyway(w http.ResponseWriter, r *http.Request, l *life, 
 	}()
 	if wait {
 		asked := ref.Err
-		if ref = c.await(deadline); ref != nil { // a cookie that was not recognised is the likelier cause
+		if ref = c.await(r, deadline); ref != nil { // a cookie that was not recognised is the likelier cause
 			ref.Err = fmt.Errorf("%w; of the request: %v", ref.Err, asked)
 		}
 	} else {

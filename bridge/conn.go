@@ -28,7 +28,7 @@ const closeGrace = time.Second
 type Conn struct {
 	life    *life
 	ws      *websocket.Conn
-	request *http.Request // for authentication messages; nil if none are read
+	request *keptRequest // for authentication messages; nil if none are read
 
 	// What follows has the smallest types that do, to be 128 bytes in all.
 	reading    sync.Mutex
@@ -351,9 +351,9 @@ func (c *Conn) control(kind frameKind, m *Message) {
 	}
 	ctx, cancel := context.WithTimeout(c.life.context(), c.life.b.opts.AuthTimeout)
 	defer cancel()
-	err := errLongMessage
+	err, r := errLongMessage, c.request.restore(c.life.context())
 	if m != nil {
-		err = c.life.authenticate(ctx, &Handshake{Request: c.request, Message: m})
+		err = c.life.authenticate(ctx, &Handshake{Request: r, Message: m})
 	}
 	if err == nil {
 		c.bad = 0
@@ -366,7 +366,7 @@ func (c *Conn) control(kind frameKind, m *Message) {
 		c.life.end(&EndError{Code: CodeUserChanged, Err: err})
 	case err != nil:
 		ref := refusalFor(err, m)
-		c.life.b.logRefusal(c.request, ref)
+		c.life.b.logRefusal(r, ref)
 		if int(c.bad) >= c.life.b.opts.MaxAttempts && ref.Code != CodeUnavailable {
 			c.life.end(&EndError{Code: ref.Code, Err: errTooManyTries})
 			return

@@ -10,6 +10,10 @@ import (
 // once the socket is open, an authentication message.
 type Handshake struct {
 	// Request is the upgrade request; never nil. Its body must not be read.
+	// For a message on a connection that has been authenticated before, it is
+	// a copy of method, URL, host, header, remote address, TLS state and the
+	// pattern with its path values; its context is the connection's, whose
+	// values Options.ConnContext gives.
 	Request *http.Request
 
 	// Message is the client's authentication message; nil while the upgrade

@@ -113,7 +113,8 @@ type Options struct {
 	// one that is made of it, as in [http.Server.ConnContext]. Without, a
 	// connection's context has no values but the identity: those of the
 	// request's would keep in memory, for as long as the connection lives, what
-	// net/http needs for a request.
+	// net/http needs for a request. An authenticator finds them in the context
+	// of [Handshake.Request] when it is asked about a later message.
 	ConnContext func(ctx context.Context, r *http.Request) context.Context
 
 	// Subprotocols are the application's own, in order of preference.

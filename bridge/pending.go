@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -20,7 +21,7 @@ var (
 // await reads messages until one authenticates the connection. The deadline is
 // that of the handshake: no attempt moves it. On a refusal the client has been
 // turned away.
-func (c *Conn) await(deadline time.Time) *Refusal {
+func (c *Conn) await(r *http.Request, deadline time.Time) *Refusal {
 	ctx, cancel := context.WithDeadline(c.life.context(), deadline)
 	defer cancel()
 	c.ws.SetReadLimit(c.life.b.opts.MaxPendingFrame)
@@ -36,7 +37,7 @@ func (c *Conn) await(deadline time.Time) *Refusal {
 		if messageType != websocket.TextMessage || kind != frameAuthenticate {
 			return c.turnAway(&Refusal{CodeCredentialsRequired, "authenticate first", errNotLoggedIn})
 		}
-		err = c.life.authenticate(ctx, &Handshake{Request: c.request, Message: m})
+		err = c.life.authenticate(ctx, &Handshake{Request: r, Message: m})
 		if err == nil {
 			break
 		}
@@ -59,7 +60,7 @@ func (c *Conn) await(deadline time.Time) *Refusal {
 				}
 			}
 		}
-		c.life.b.logRefusal(c.request, ref)
+		c.life.b.logRefusal(r, ref)
 		err = c.send(websocket.TextMessage, ref.event(), min(c.life.b.opts.WriteTimeout, time.Until(deadline)))
 		if err != nil {
 			return c.turnAway(c.pendingFailure(err))
