@@ -31,6 +31,8 @@ type member struct {
 	wire  *wire
 	link  *bridge.Link
 
+	entered chan struct{} // closed once the library has connected the socket
+
 	frames int // received while pending; guarded by wire.mu
 
 	failed, failures int // attempts, in a row and in all; used by the socket's queue only
@@ -71,8 +73,19 @@ func (m *member) pending() bool {
 	return !m.guard.opts.Optional && m.link.Identity() == nil
 }
 
+// entering reports whether the library is about to connect the socket.
+func (m *member) entering() bool {
+	select {
+	case <-m.entered:
+		return false
+	default:
+		return m.sock.Connected()
+	}
+}
+
 // join is called once the socket is connected.
 func (m *member) join() {
+	close(m.entered)
 	m.mu.Lock()
 	m.joined = true
 	e := m.ended

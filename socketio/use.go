@@ -128,7 +128,7 @@ func (g *guard) judge(w *wire, s *socket.Socket) (m *member, ref *bridge.Refusal
 	if err != nil {
 		return nil, refusal(err)
 	}
-	m = &member{guard: g, sock: s, wire: w, link: link}
+	m = &member{guard: g, sock: s, wire: w, link: link, entered: make(chan struct{})}
 	if !w.add(m) {
 		link.Close(errCrowded)
 		return nil, unavailable(errCrowded)

@@ -184,6 +184,12 @@ func (w *wire) receive(p *packet.Packet) {
 	if p.Type != packet.MESSAGE {
 		return
 	}
+	if m := w.entering(p); m != nil {
+		select {
+		case <-m.entered:
+		case <-w.ctx.Done():
+		}
+	}
 	w.mu.Lock()
 	withheld, flooded := w.inbound(p)
 	w.mu.Unlock()
@@ -193,6 +199,30 @@ func (w *wire) receive(p *packet.Packet) {
 	if flooded {
 		w.conn.Close(true)
 	}
+}
+
+// entering returns the socket that a packet is for if its client has been told
+// that it is connected, and the library does not know it yet: it tells first,
+// and closes the connection of a client that is as fast as to answer meanwhile.
+func (w *wire) entering(p *packet.Packet) *member {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.members {
+		if !m.entering() {
+			continue
+		}
+		data, text := bytesOf(p)
+		if !text {
+			return nil // the packet that it belongs to has waited
+		}
+		if h, ok := parseHead(data, w.conn.Protocol()); ok {
+			if m := w.members[h.nsp]; m != nil && m.entering() {
+				return m
+			}
+		}
+		return nil
+	}
+	return nil
 }
 
 // inbound judges a packet from the client. The caller holds w.mu.
