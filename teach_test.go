@@ -117,7 +117,7 @@ var mistakes = []mistake{
 		doctor: []string{"--stack", "php"}, try: "database 0 of this Redis is empty"},
 	{name: "PHP without its extension", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return nil, login(t, w.php(t, "-n"))
-	}, status: 401, code: "credentials_required", log: []string{`php: no cookie "PHPSESSID"; the request has none at all: check Domain, Path, Secure and SameSite`}},
+	}, status: 401, code: "credentials_required", log: []string{`php: no cookie "PHPSESSID"`, `; the request has none at all: check Domain, Path, Secure and SameSite`}},
 	{name: "handler php_serialize", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return nil, login(t, w.php(t, "-d", "session.serialize_handler=php_serialize"))
 	}, status: 503, code: "unavailable", log: []string{"php: the session cannot be decoded as php: ", "it looks like php_serialize: set Keyspace.Codec to what the application writes"},
@@ -143,7 +143,7 @@ var mistakes = []mistake{
 		doctor: []string{"--stack", "php"}, try: "--user auth.user.id"},
 	{name: "another cookie name", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return nil, login(t, w.php(t, "-d", "session.name=APPSESS"))
-	}, status: 401, code: "credentials_required", log: []string{`php: no cookie "PHPSESSID"; the request has "APPSESS"`},
+	}, status: 401, code: "credentials_required", log: []string{`php: no cookie "PHPSESSID"`, `; the request has "APPSESS"`},
 		doctor: []string{"--stack", "php"}, try: "--cookie-name APPSESS"},
 	{name: "ids of the application's own", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return nil, visit(t, "Cookie", "PHPSESSID=user-42")
@@ -372,7 +372,7 @@ func sameSite(t *testing.T, w *workshop) {
 	if _, err := chromedp.Run(ctx, chromedp.Evaluate[any](`fetch("`+service+`/auth", {credentials: "include"}).catch(() => 0); 0`)); err != nil {
 		t.Fatal(err)
 	}
-	w.expect(t, visit(t), `php: no cookie "PHPSESSID"; the request has none at all: the page is of "http://localhost:`, "cross-site only with SameSite=None")
+	w.expect(t, visit(t), `php: no cookie "PHPSESSID"`, `; the request has none at all: the page is of "http://localhost:`, "cross-site only with SameSite=None")
 }
 
 // checkPage finds each text that the first column of the page's tables quotes

@@ -177,10 +177,18 @@ func authenticate(ctx context.Context, a Authenticator, h *Handshake) (*Identity
 // noCredential is what everybody in a chain had to say.
 type noCredential []error
 
+// Error says it in one line, and once what several say of the same request.
 func (n noCredential) Error() string {
 	texts := make([]string, len(n))
 	for i, err := range n {
 		texts[i] = err.Error()
+		if i == 0 {
+			continue
+		}
+		texts[i] = strings.TrimPrefix(texts[i], ErrNoCredential.Error()+": ")
+		if what, advice, ok := strings.Cut(texts[i-1], "; "); ok && strings.HasSuffix(texts[i], "; "+advice) {
+			texts[i-1] = what
+		}
 	}
 	return strings.Join(texts, "; ")
 }

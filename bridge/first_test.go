@@ -104,8 +104,33 @@ func TestFirstKeepsEveryReason(t *testing.T) {
 	if !errors.Is(err, one) || !errors.Is(err, two) {
 		t.Errorf("the reasons are not kept: %v", err)
 	}
-	if got, want := err.Error(), "no credential: no cookie; no credential: session over"; got != want {
+	if got, want := err.Error(), "no credential: no cookie; session over"; got != want {
 		t.Errorf("text %q, want %q", got, want)
+	}
+}
+
+// What several have to say of one request, a line says once.
+func TestFirstSaysItOnce(t *testing.T) {
+	tests := map[string]struct {
+		reasons []string
+		want    string
+	}{
+		"the same advice":                 {[]string{"php: no cookie; the request has none", "go: no cookie; the request has none", "jwt: no token"}, "no credential: php: no cookie; go: no cookie; the request has none; jwt: no token"},
+		"the same advice with more in it": {[]string{"php: none; a; b", "express: none; a; b"}, "no credential: php: none; express: none; a; b"},
+		"another's advice":                {[]string{"php: none; a", "express: none; b"}, "no credential: php: none; a; express: none; b"},
+		"not one after the other":         {[]string{"php: none; a", "jwt: none", "express: none; a"}, "no credential: php: none; a; jwt: none; express: none; a"},
+		"none":                            {[]string{"php: none", "express: none"}, "no credential: php: none; express: none"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var all []bridge.Authenticator
+			for _, reason := range tt.reasons {
+				all = append(all, says(nil, fmt.Errorf("%w: %s", bridge.ErrNoCredential, reason)))
+			}
+			if _, err := bridge.First(all...).Authenticate(t.Context(), &bridge.Handshake{}); err.Error() != tt.want {
+				t.Errorf("%s, want %s", err, tt.want)
+			}
+		})
 	}
 }
 
