@@ -76,8 +76,9 @@ func (k *keptRequest) restore(ctx context.Context) *http.Request {
 	return r
 }
 
-// wildcards returns the names of a pattern of [http.ServeMux] that have a value
-// in each request.
+// wildcards returns the names of a pattern that have a value in each request:
+// of [http.ServeMux], or of a router that writes them alike and may put what
+// they match behind a colon.
 func wildcards(pattern string) []string {
 	var names []string
 	for {
@@ -86,7 +87,8 @@ func wildcards(pattern string) []string {
 			return names
 		}
 		name, rest, _ := strings.Cut(rest, "}")
-		if name = strings.TrimSuffix(name, "..."); name != "$" {
+		name, _, _ = strings.Cut(strings.TrimSuffix(name, "..."), ":")
+		if name != "$" {
 			names = append(names, name)
 		}
 		pattern = rest

@@ -19,37 +19,33 @@ import (
 // What an authenticator reads of the request to judge a handshake, it can read
 // to judge a message on the open connection.
 func TestRequestOfAMessage(t *testing.T) {
-	tests := map[string]func(r *http.Request) *http.Request{
-		"plain": func(r *http.Request) *http.Request { return r },
-		"with a query": func(r *http.Request) *http.Request {
-			r.URL.RawQuery = "room=a%20b&x"
-			return r
-		},
-		"with an escaped path": func(r *http.Request) *http.Request {
+	tests := map[string]struct {
+		path  string // in the mux; "" for /
+		alter func(r *http.Request)
+	}{
+		"plain":                      {},
+		"with wildcards in its path": {path: "/of/acme/a/b/"},
+		"with a query":               {alter: func(r *http.Request) { r.URL.RawQuery = "room=a%20b&x" }},
+		"with an escaped path": {alter: func(r *http.Request) {
 			r.URL.Path, r.URL.RawPath = "/ws/a/b", "/ws/a%2Fb"
-			return r
-		},
-		"with wildcards in its path": func(r *http.Request) *http.Request {
-			r.URL.Path = "/of/acme/a/b/"
-			return r
-		},
-		"through a proxy's headers": func(r *http.Request) *http.Request {
+		}},
+		"stripped of its path": {path: "/of/acme/", alter: func(r *http.Request) { r.URL = &url.URL{Path: "/"} }},
+		"through a proxy": {alter: func(r *http.Request) {
 			r.URL.Scheme, r.URL.Host, r.Host, r.RemoteAddr = "https", "app.example", "app.example", "203.0.113.7:1"
-			return r
-		},
-		"over TLS": func(r *http.Request) *http.Request {
-			r.TLS = &tls.ConnectionState{ServerName: "app.example"}
-			return r
-		},
-		"with header fields of all kinds": func(r *http.Request) *http.Request {
+		}},
+		"through another router": {alter: func(r *http.Request) {
+			r.Pattern = "/of/{tenant:[a-z]{1,9}}/{rest}"
+			r.SetPathValue("tenant", "acme")
+			r.SetPathValue("rest", "a")
+		}},
+		"over TLS": {alter: func(r *http.Request) { r.TLS = &tls.ConnectionState{ServerName: "app.example"} }},
+		"with header fields of all kinds": {alter: func(r *http.Request) {
 			r.Header["Two"] = []string{"1", "", "2"}
 			r.Header["None"] = nil
 			r.Header["lower-case"] = []string{"caf\xe9", strings.Repeat("long ", 1000)}
-			return r
-		},
-		"stripped of its path": func(r *http.Request) *http.Request { r.URL = &url.URL{Path: "/"}; return r },
+		}},
 	}
-	for name, alter := range tests {
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				type key struct{}
@@ -62,12 +58,19 @@ func TestRequestOfAMessage(t *testing.T) {
 					return context.WithValue(ctx, key{}, "a value")
 				}})
 				mux := http.NewServeMux()
-				handler := b.Handler(echo)
-				mux.Handle("/", handler)
-				mux.Handle("/of/{tenant}/{rest...}", handler)
+				handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if tt.alter != nil {
+						tt.alter(r)
+					}
+					b.Handler(echo).ServeHTTP(w, r)
+				})
 				mux.Handle("/{$}", handler)
+				mux.Handle("/of/{tenant}/{rest...}", handler)
 				client := inMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					mux.ServeHTTP(w, alter(r))
+					if tt.path != "" {
+						r.URL.Path = tt.path
+					}
+					mux.ServeHTTP(w, r)
 				})).open("Token", "ann")
 				client.expect("authenticated ann")
 				for range 2 {
