@@ -69,13 +69,13 @@ func (h head) carries() bool {
 }
 
 // event returns the packet's event and its arguments, decoded; nil if it is
-// none.
+// none. Like the library, it takes no notice of what follows the JSON.
 func (h head) event() []any {
 	if h.kind != eventPacket {
 		return nil
 	}
 	var event []any
-	if json.Unmarshal(h.payload, &event) != nil {
+	if json.NewDecoder(bytes.NewReader(h.payload)).Decode(&event) != nil {
 		return nil
 	}
 	return event

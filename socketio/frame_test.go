@@ -53,6 +53,7 @@ func TestParseHead(t *testing.T) {
 var packets = []string{
 	"0", "1", `2["a"]`, `2/admin,1["authenticate",{"token":"x"}]`, "3[]", "4{}", `51-["a",{"_placeholder":true,"num":0}]`,
 	`61-1[{"_placeholder":true,"num":0}]`, `2["message",{"rediskey":"x","stack":"php"}]`, "0/a?b=c,{}", `2["deauthenticated"]`,
+	`2["authenticate",{"token":"x"}]]`,
 }
 
 // What the library reads of a packet is what is judged here, or the packet is
