@@ -229,13 +229,7 @@ func (c *Config) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.Handler(func(c *bridge.Conn) {
-		for {
-			if _, _, err := c.ReadMessage(); err != nil {
-				return
-			}
-		}
-	}), nil
+	return b.Handler(func(c *bridge.Conn) { readAll(c) }), nil
 }
 
 var silent = slog.New(slog.DiscardHandler)
@@ -292,6 +286,7 @@ func (bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // answered
 	}
+	defer ws.Close()
 	readAll(ws)
 }
 
@@ -303,15 +298,22 @@ func (l *lean) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	go readAll(ws)
+	go func() {
+		defer ws.Close()
+		readAll(ws)
+	}()
 }
 
-func readAll(ws *websocket.Conn) {
-	defer ws.Close()
+// readAll reads until the connection ends. It has something on its stack, as a
+// service's function has.
+func readAll(c interface{ ReadMessage() (int, []byte, error) }) {
+	var last [256]byte
 	for {
-		if _, _, err := ws.ReadMessage(); err != nil {
+		_, p, err := c.ReadMessage()
+		if err != nil {
 			return
 		}
+		copy(last[:], p)
 	}
 }
 
