@@ -65,13 +65,11 @@ func New(a Authenticator, opts *Options) (*Bridge, error) {
 	}
 	b.guardOrigin = !o.InsecureAnyOrigin && (b.traits.Ambient || len(b.origins) > 0)
 	b.upgrader = websocket.Upgrader{
-		// The origin has been judged before. Small buffers, and write buffers
-		// only while something is written: an idle connection is cheap. What
-		// does not fit is read into the message itself, as large as it is.
+		// The origin has been judged before. Write buffers only while something
+		// is written: an idle connection is cheap. The read buffer is the Conn's.
 		CheckOrigin:      func(*http.Request) bool { return true },
 		Subprotocols:     slices.Concat(o.Subprotocols, b.traits.Subprotocols),
 		HandshakeTimeout: o.WriteTimeout,
-		ReadBufferSize:   128,
 		WriteBufferSize:  1024,
 		WriteBufferPool:  &sync.Pool{},
 	}
@@ -187,13 +185,12 @@ func (b *Bridge) notAWebSocket(w http.ResponseWriter, r *http.Request) error {
 
 // connect upgrades a handshake that was judged.
 func (b *Bridge) connect(w http.ResponseWriter, r *http.Request, l *life) (*Conn, error) {
-	ws, err := b.upgrader.Upgrade(w, r, nil)
-	if err != nil {
+	c := &Conn{life: l}
+	if err := c.upgrade(w, r); err != nil {
 		l.forget(err)
 		b.logFailure(r, err)
 		return nil, err
 	}
-	c := &Conn{life: l, ws: ws}
 	l.attach(c)
 	return c, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -14,51 +15,76 @@ import (
 // is several times as large, in some twenty objects.
 type keptRequest struct {
 	text packed
-	url  *url.URL // nil if it is no more than a path and a query
-	tls  *tls.ConnectionState
+	rare *rareParts // nil if it has none
+}
+
+type rareParts struct {
+	url *url.URL // nil if it is no more than a path and a query
+	tls *tls.ConnectionState
 }
 
 // packed is strings, each behind its length, and numbers.
-type packed []byte
+type packed string
+
+// usualNames are those of fields that most handshakes have; one is packed as
+// its place here. They are in the order in which browsers send them.
+var usualNames = []string{
+	"Connection", "Pragma", "Cache-Control", "User-Agent", "Upgrade", "Origin", "Sec-Websocket-Version",
+	"Accept-Encoding", "Accept-Language", "Cookie", "Sec-Websocket-Key", "Sec-Websocket-Extensions",
+	"Sec-Websocket-Protocol", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Accept", "Authorization",
+	"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via",
+}
 
 // keep returns what [keptRequest.restore] needs.
 func keep(r *http.Request) *keptRequest {
 	var scratch [768]byte // more than most browsers send
-	p := packed(scratch[:0])
+	p := scratch[:0]
 	for _, s := range []string{r.Method, r.Proto, r.Host, r.RequestURI, r.RemoteAddr, r.Pattern} {
-		p = p.add(s)
+		p = pack(p, s)
 	}
-	k := &keptRequest{tls: r.TLS}
-	u := r.URL
+	rare, u := rareParts{tls: r.TLS}, r.URL
 	if u == nil || *u != (url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}) {
-		k.url, u = u, &url.URL{}
+		rare.url, u = u, &url.URL{}
 	}
-	p = p.add(u.Path).add(u.RawPath).add(u.RawQuery)
+	for _, s := range []string{u.Path, u.RawPath, u.RawQuery} {
+		p = pack(p, s)
+	}
 	for _, name := range wildcards(r.Pattern) {
-		p = p.add(r.PathValue(name))
+		p = pack(p, r.PathValue(name))
 	}
 	p = binary.AppendUvarint(p, uint64(len(r.Header)))
 	for name, values := range r.Header {
-		p = binary.AppendUvarint(p.add(name), uint64(len(values)))
+		if i := slices.Index(usualNames, name); i >= 0 {
+			p = append(p, byte(i))
+		} else {
+			p = pack(append(p, byte(len(usualNames))), name)
+		}
+		p = binary.AppendUvarint(p, uint64(len(values)))
 		for _, v := range values {
-			p = p.add(v)
+			p = pack(p, v)
 		}
 	}
-	k.text = append(make(packed, 0, len(p)), p...)
+	k := &keptRequest{text: packed(p)}
+	if rare != (rareParts{}) {
+		k.rare = &rare
+	}
 	return k
 }
 
 // restore returns the request, within another context.
 func (k *keptRequest) restore(ctx context.Context) *http.Request {
 	p := k.text
-	r := (&http.Request{Body: http.NoBody, TLS: k.tls}).WithContext(ctx)
+	r := (&http.Request{Body: http.NoBody}).WithContext(ctx)
 	for _, s := range []*string{&r.Method, &r.Proto, &r.Host, &r.RequestURI, &r.RemoteAddr, &r.Pattern} {
 		*s = p.next()
 	}
 	r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(r.Proto) // as net/http had it
 	r.URL = &url.URL{Path: p.next(), RawPath: p.next(), RawQuery: p.next()}
-	if k.url != nil {
-		r.URL = k.url
+	if k.rare != nil {
+		r.TLS = k.rare.tls
+		if k.rare.url != nil {
+			r.URL = k.rare.url
+		}
 	}
 	for _, name := range wildcards(r.Pattern) {
 		r.SetPathValue(name, p.next())
@@ -66,7 +92,7 @@ func (k *keptRequest) restore(ctx context.Context) *http.Request {
 	n := p.count()
 	r.Header = make(http.Header, n)
 	for range n {
-		name := p.next()
+		name := p.name()
 		values := make([]string, p.count())
 		for i := range values {
 			values[i] = p.next()
@@ -95,7 +121,7 @@ func wildcards(pattern string) []string {
 	}
 }
 
-func (p packed) add(s string) packed {
+func pack(p []byte, s string) []byte {
 	return append(binary.AppendUvarint(p, uint64(len(s))), s...)
 }
 
@@ -106,8 +132,16 @@ func (p *packed) next() string {
 	return s
 }
 
+// name returns a field's.
+func (p *packed) name() string {
+	if i := p.count(); i < len(usualNames) {
+		return usualNames[i]
+	}
+	return p.next()
+}
+
 func (p *packed) count() int {
-	n, size := binary.Uvarint(*p)
+	n, size := binary.Uvarint([]byte((*p)[:min(len(*p), binary.MaxVarintLen64)]))
 	*p = (*p)[size:]
 	return int(n)
 }

@@ -39,6 +39,14 @@ func TestRequestOfAMessage(t *testing.T) {
 			r.SetPathValue("rest", "a")
 		}},
 		"over TLS": {alter: func(r *http.Request) { r.TLS = &tls.ConnectionState{ServerName: "app.example"} }},
+		"with the fields of a browser": {alter: func(r *http.Request) {
+			for _, name := range []string{"Origin", "Cookie", "User-Agent", "X-Forwarded-For", "Via", "X-Request-Id", "Sec-Fetch-Mode"} {
+				r.Header[name] = append(r.Header[name], name, "again")
+			}
+		}},
+		"over TLS, stripped of its path": {alter: func(r *http.Request) {
+			r.TLS, r.URL = &tls.ConnectionState{ServerName: "app.example"}, &url.URL{Scheme: "wss", Path: "/"}
+		}},
 		"with header fields of all kinds": {alter: func(r *http.Request) {
 			r.Header["Two"] = []string{"1", "", "2"}
 			r.Header["None"] = nil
