@@ -67,10 +67,11 @@ func (c *Conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
 // error the connection has ended and the same cause as the context's is
 // returned from then on.
 func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
-	// An idle connection spends its life below this frame. Of a goroutine's
-	// first 2 KB, 0.9 are a reserve of Go's; the rest is to be enough, with
-	// what the service has on its stack. So gorilla, whose frames take 0.4, is
-	// called once there is something, and what is rare is in other functions.
+	// An idle connection spends its life below this frame, and most end there.
+	// Of a goroutine's first 2 KB, 0.9 are a reserve of Go's; the rest is to be
+	// enough, with what the service has on its stack. So gorilla, whose frames
+	// take 0.4, is called once there is something, and what is rare is in other
+	// functions.
 	c.reading.Lock()
 	for !c.readFailed {
 		var messageType int
@@ -79,7 +80,10 @@ func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
 		if err == nil {
 			messageType, r, err = c.ws.NextReader()
 		}
-		if messageType, p, application := c.receive(messageType, r, err); application {
+		if err != nil {
+			return c.lost(err)
+		}
+		if p, application := c.receive(messageType, r); application {
 			return messageType, p, nil
 		}
 	}
@@ -92,37 +96,54 @@ func (c *Conn) readCause() (messageType int, p []byte, err error) {
 	return 0, nil, c.life.endedBy()
 }
 
+// lost ends a connection that can't be read from any more, and unlocks
+// c.reading, which the caller holds.
+//
+//go:noinline
+func (c *Conn) lost(err error) (messageType int, p []byte, cause error) {
+	defer c.reading.Unlock()
+	c.lose(err)
+	return 0, nil, c.life.endedBy()
+}
+
+// lose ends a connection that can't be read from any more.
+func (c *Conn) lose(err error) {
+	c.readFailed = true
+	if err == io.EOF { // between two messages; gorilla says so, too
+		err = errAbnormal
+	}
+	c.life.release(err)
+	c.linger(err)
+	c.closing.Do(func() {}) // a last frame that is being written goes out
+	c.hangUp()
+}
+
+// errAbnormal is what gorilla says of a connection that ends without a close
+// frame (RFC 6455, section 7.1.5).
+var errAbnormal = &websocket.CloseError{Code: websocket.CloseAbnormalClosure, Text: io.ErrUnexpectedEOF.Error()}
+
 // receive reads a message and returns it if it is for the application: then
 // c.reading, which the caller holds, is unlocked. It deals with all others, and
 // with the error that reading ended with.
 //
 //go:noinline
-func (c *Conn) receive(messageType int, r io.Reader, err error) (_ int, p []byte, application bool) {
+func (c *Conn) receive(messageType int, r io.Reader) (p []byte, application bool) {
 	done := false
 	defer func() {
 		if application || !done { // not done: an authenticator has panicked
 			c.reading.Unlock()
 		}
 	}()
-	p, application = c.handle(messageType, r, err)
+	p, application = c.handle(messageType, r)
 	done = true
-	return messageType, p, application
+	return p, application
 }
 
 // handle is receive without its care for panics.
-func (c *Conn) handle(messageType int, r io.Reader, err error) (p []byte, application bool) {
-	if err == nil {
-		p, err = io.ReadAll(r)
-	}
-	if err == io.EOF { // between two messages; gorilla says so, too
-		err = &websocket.CloseError{Code: websocket.CloseAbnormalClosure, Text: io.ErrUnexpectedEOF.Error()}
-	}
+func (c *Conn) handle(messageType int, r io.Reader) (p []byte, application bool) {
+	p, err := io.ReadAll(r)
 	if err != nil {
-		c.readFailed = true
-		c.life.release(err)
-		c.linger(err)
-		c.closing.Do(func() {}) // a last frame that is being written goes out
-		c.hangUp()
+		c.lose(err)
 		return nil, false
 	}
 	if c.life.over.Load() {

@@ -32,27 +32,45 @@ type hijacker struct {
 }
 
 // upgrade has gorilla upgrade the connection, which reads with c.reader from
-// then on.
+// then on. The frames from here to what net/http does to let go of a connection
+// are the deepest of a handshake that need not wait. They are to fit in the 4 KB
+// that net/http's own take: what has large ones is called before, or after.
 func (c *Conn) upgrade(w http.ResponseWriter, r *http.Request) (err error) {
 	large := upgrading.Get().(*bufio.Reader)
-	defer upgrading.Put(large)
-	c.reader = *large
-	if c.ws, err = c.life.b.upgrader.Upgrade(&hijacker{w, &c.reader}, r, nil); err != nil {
-		return err
+	c.borrow(large)
+	c.ws, err = c.life.b.upgrader.Upgrade(&hijacker{w, &c.reader}, r, nil)
+	upgrading.Put(large)
+	if err == nil {
+		c.ownReader()
 	}
-	c.reader = *bufio.NewReaderSize(c.ws.NetConn(), readBuffer)
-	return nil
+	return err
 }
+
+//go:noinline
+func (c *Conn) borrow(large *bufio.Reader) { c.reader = *large }
+
+//go:noinline
+func (c *Conn) ownReader() { c.reader = *bufio.NewReaderSize(c.ws.NetConn(), readBuffer) }
 
 // Hijack finds what can be hijacked behind middleware that can be unwrapped.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
-		return nil, nil, fmt.Errorf("bridge: the ResponseWriter, a %T, is to have the method Hijack or Unwrap: %w", h.ResponseWriter, err)
+		return nil, nil, h.failed(err)
 	}
 	if rw.Reader.Buffered() == 0 { // else gorilla refuses it
-		h.reader.Reset(conn)
-		rw.Reader = h.reader
+		h.share(conn, rw)
 	}
 	return conn, rw, nil
+}
+
+//go:noinline
+func (h *hijacker) share(conn net.Conn, rw *bufio.ReadWriter) {
+	h.reader.Reset(conn)
+	rw.Reader = h.reader
+}
+
+//go:noinline
+func (h *hijacker) failed(err error) error {
+	return fmt.Errorf("bridge: the ResponseWriter, a %T, is to have the method Hijack or Unwrap: %w", h.ResponseWriter, err)
 }

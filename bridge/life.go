@@ -514,12 +514,21 @@ func (l *life) release(cause error) bool {
 		l.b.index.unbind(m)
 	}
 	l.first, l.doubt = nil, nil
-	if observe := l.b.opts.Observe; observe != nil {
-		if id := l.identity.Load(); id != nil {
-			observe(l.contextLocked(), connectionEndEvent(id, cause, l.b.clock()-l.began))
-		}
+	if l.b.opts.Observe != nil {
+		l.observeEnd()
 	}
 	return true
+}
+
+// observeEnd has the end of an authenticated connection observed. The caller
+// holds l.mu. The event is large, and an end that nobody observes need not have
+// it on its stack.
+//
+//go:noinline
+func (l *life) observeEnd() {
+	if id := l.identity.Load(); id != nil {
+		l.b.opts.Observe(l.contextLocked(), connectionEndEvent(id, l.cause, l.b.clock()-l.began))
+	}
 }
 
 // active notes that the client has sent something, and keeps its session alive
