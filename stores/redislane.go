@@ -58,7 +58,7 @@ type lane struct {
 	busy    int      // pipelines
 	waiting []*batch // those that are not under way yet
 	sent    []*batch // those that are, but for a lookup that its caller sends
-	crowded bool     // the last pipeline was for several lookups
+	shared  int      // how many lookups the last pipeline was for
 	ticking bool     // tick will be called
 }
 
@@ -81,14 +81,14 @@ func (s *Redis) enter(ctx context.Context, node string, keys []Key) (ln *lane, b
 	}
 	if free = ln.busy == 0; free {
 		ln.busy++
-		if !ln.crowded {
+		if ln.shared <= 1 {
 			return ln, nil, 0, true
 		}
 	}
 	if n := len(ln.waiting); n > 0 && ln.waiting[n-1].keys+len(keys) <= maxBatch {
 		b = ln.waiting[n-1]
 	} else {
-		b = &batch{began: time.Now(), signal: make(chan struct{})}
+		b = &batch{began: time.Now(), signal: make(chan struct{}), lookups: make([]lookup, 0, ln.shared)}
 		ln.waiting = append(ln.waiting, b)
 	}
 	b.keys += len(keys)
@@ -182,7 +182,7 @@ func (ls *lanes) next(ln *lane) *batch {
 			stayed++
 		}
 		if stayed > 0 {
-			ln.crowded = stayed > 1
+			ln.shared = stayed
 			ln.sent = append(ln.sent, b)
 			return b
 		}

@@ -216,7 +216,7 @@ func TestPipelineHasItsCallersContext(t *testing.T) {
 		{"alone after a crowd", true},
 		{"alone", false},
 	} {
-		if got := s.lanes.m[""].crowded; got != c.crowded {
+		if got := s.lanes.m[""].shared > 1; got != c.crowded {
 			t.Fatalf("%s: the lane is crowded: %v, want %v", c.caller, got, c.crowded)
 		}
 		if _, err := s.Fetch(as(c.caller), Key{ID: "x"}); err != nil {

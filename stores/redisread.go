@@ -56,6 +56,12 @@ func (s *Redis) pipeline(ctx context.Context, keys []Key, limit int) ([]answer, 
 	}
 	lookups := make([]lookup, len(keys))
 	commands := make([]redis.Cmder, 0, 2*len(keys))
+	all := make([]any, 0, 6*len(keys)) // arguments of all commands
+	with := func(more ...any) []any {
+		first := len(all)
+		all = append(all, more...)
+		return all[first:len(all):len(all)]
+	}
 	var end any = limit
 	for i, k := range keys {
 		l := &lookups[i]
@@ -64,13 +70,13 @@ func (s *Redis) pipeline(ctx context.Context, keys []Key, limit int) ([]answer, 
 		// answers a missing key with an empty string, which PTTL tells apart
 		// from an empty session.
 		if k.Hash {
-			l.fields = redis.NewMapStringStringCmd(ctx, "hgetall", name)
+			l.fields = redis.NewMapStringStringCmd(ctx, with("hgetall", name)...)
 			commands = append(commands, l.fields)
 		} else {
-			l.value = redis.NewStringCmd(ctx, "getrange", name, 0, end)
+			l.value = redis.NewStringCmd(ctx, with("getrange", name, 0, end)...)
 			commands = append(commands, l.value)
 		}
-		l.ttl = redis.NewIntCmd(ctx, "pttl", name) // go-redis' own PTTL overflows after 292 years
+		l.ttl = redis.NewIntCmd(ctx, with("pttl", name)...) // go-redis' own PTTL overflows after 292 years
 		commands = append(commands, l.ttl)
 	}
 	pipe := s.client.Pipeline()

@@ -100,11 +100,14 @@ func notScalar(what, path string, members map[string]any) error {
 	return errors.New(what + " at " + strconv.Quote(path) + " is no user id; inside it are " + strings.Join(inside, ", "))
 }
 
+// maxExact bounds the integers that a float64 holds exactly.
+const maxExact = 1 << 53
+
 // formatNumber writes a number as JavaScript does (ECMA-262, Number::toString):
 // an Express user id 42 is "42", and 1e21 is "1e+21".
 func formatNumber(f float64) string {
-	if f == 0 {
-		return "0" // minus zero too
+	if i := int64(f); i > -maxExact && i < maxExact && float64(i) == f {
+		return strconv.FormatInt(i, 10) // minus zero is "0"
 	}
 	if a := math.Abs(f); a >= 1e21 || a < 1e-6 {
 		s := strconv.FormatFloat(f, 'e', -1, 64)
