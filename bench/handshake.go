@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ const (
 // handshakeSessions is how many sessions take turns.
 const handshakeSessions = 500
 
+// rush is how many handshakes are under way at once where many are.
+const rush = 256
+
 type handshakeScale struct {
 	rounds     int
 	handshakes int    // of each variant in each round
@@ -34,6 +38,7 @@ type variant struct {
 	config  *Config // nil: the Node program
 	header  string
 	values  []string // of the header, in turn
+	atOnce  int      // handshakes
 	skipped error
 
 	address string
@@ -54,7 +59,7 @@ type run struct {
 // measureHandshakes has the servers take turns, round after round, and the bare
 // one right before each other: what else the machine does falls on both.
 func measureHandshakes(ctx context.Context, scale handshakeScale) ([]*variant, error) {
-	if err := allowFiles(filesSpare + dialing); err != nil {
+	if err := allowFiles(filesSpare + rush); err != nil {
 		return nil, err
 	}
 	server, rdb, err := startRedis(ctx)
@@ -75,13 +80,18 @@ func measureHandshakes(ctx context.Context, scale handshakeScale) ([]*variant, e
 	expressCookies, phpCookies := cookies(express), cookies(php)
 	expressStack, phpStack := []Stack{{"express", keys.express}}, []Stack{{"php", ""}}
 	all := []*variant{
-		{name: "bare gorilla", config: &Config{Hook: HookBare}, header: "Cookie", values: expressCookies},
+		{name: bareVariant, config: &Config{Hook: HookBare}, header: "Cookie", values: expressCookies},
 		{name: "Express cookie, cached", bar: cachedBar, header: "Cookie", values: expressCookies,
 			config: &Config{Hook: HookBridge, Stacks: expressStack, OmitEvents: true}},
 		{name: "Express cookie", bar: uncachedBar, header: "Cookie", values: expressCookies,
 			config: &Config{Hook: HookBridge, Stacks: expressStack, OmitEvents: true, CacheBytes: -1}},
 		{name: "PHP cookie", bar: uncachedBar, header: "Cookie", values: phpCookies,
 			config: &Config{Hook: HookBridge, Stacks: phpStack, OmitEvents: true, CacheBytes: -1}},
+	}
+	for _, v := range all[2:] {
+		rushing := *v
+		rushing.name, rushing.atOnce = fmt.Sprintf("%s, %d at once", v.name, rush), rush
+		all = append(all, &rushing)
 	}
 	for _, algorithm := range []string{"HS256", "RS256", "ES256", "EdDSA"} {
 		token, verify, err := newToken(algorithm)
@@ -93,6 +103,7 @@ func measureHandshakes(ctx context.Context, scale handshakeScale) ([]*variant, e
 	}
 	all = append(all, &variant{name: nodeVariant, header: "Cookie", values: expressCookies})
 	for _, v := range all {
+		v.atOnce = cmp.Or(v.atOnce, dialing)
 		if err := v.start(ctx, server.URL, keys); err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)
 		}
@@ -108,17 +119,19 @@ func measureHandshakes(ctx context.Context, scale handshakeScale) ([]*variant, e
 			if v.skipped != nil {
 				continue
 			}
-			beside, err := bare.run(ctx, scale.handshakes)
+			beside, err := bare.run(ctx, scale.handshakes, v.atOnce)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", bare.name, err)
 			}
-			r, err := v.run(ctx, scale.handshakes)
+			r, err := v.run(ctx, scale.handshakes, v.atOnce)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", v.name, err)
 			}
 			if round > 0 {
 				v.runs, v.bare = append(v.runs, r), append(v.bare, beside)
-				bare.runs, bare.bare = append(bare.runs, beside), append(bare.bare, beside)
+				if v.atOnce == bare.atOnce {
+					bare.runs, bare.bare = append(bare.runs, beside), append(bare.bare, beside)
+				}
 			}
 		}
 	}
@@ -132,7 +145,10 @@ func measureHandshakes(ctx context.Context, scale handshakeScale) ([]*variant, e
 	return all, nil
 }
 
-const nodeVariant = "Node: ws, express-session, connect-redis"
+const (
+	bareVariant = "bare gorilla"
+	nodeVariant = "Node: ws, express-session, connect-redis"
+)
 
 func cookies(all []session) []string {
 	values := make([]string, len(all))
@@ -164,9 +180,9 @@ func (v *variant) start(ctx context.Context, redisURL string, keys secrets) erro
 	return nil
 }
 
-// run does n handshakes and drops each connection as soon as it is upgraded,
+// run does n handshakes, so many at once, and drops each connection as soon as it is upgraded,
 // without a close frame.
-func (v *variant) run(ctx context.Context, n int) (run, error) {
+func (v *variant) run(ctx context.Context, n, atOnce int) (run, error) {
 	requests := make([][]byte, len(v.values))
 	for i, value := range v.values {
 		requests[i] = upgradeRequest(v.address, v.header, value)
@@ -176,7 +192,7 @@ func (v *variant) run(ctx context.Context, n int) (run, error) {
 		return run{}, err
 	}
 	began := time.Now()
-	err = concurrently(ctx, n, func(ctx context.Context, i int) error {
+	err = concurrently(ctx, n, atOnce, func(ctx context.Context, i int) error {
 		c, err := handshake(ctx, v.address, requests[i%len(requests)])
 		if err != nil {
 			return err
@@ -223,7 +239,7 @@ func (v *variant) profile(ctx context.Context, scale handshakeScale) error {
 	if err := v.service.rpc.Call("Service.StartProfile", struct{}{}, &struct{}{}); err != nil {
 		return err
 	}
-	if _, err := v.run(ctx, scale.handshakes*scale.rounds); err != nil {
+	if _, err := v.run(ctx, scale.handshakes*scale.rounds, v.atOnce); err != nil {
 		return err
 	}
 	var profile []byte

@@ -165,7 +165,7 @@ func (o *options) runHandshake(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "## handshake\n\n%d at a time; medians of %d rounds of %d handshakes.\n\n", dialing, o.handshake.rounds, o.handshake.handshakes)
+	fmt.Fprintf(w, "## handshake\n\n%d at once, where no other number is said; medians of %d rounds of %d handshakes.\n\n", dialing, o.handshake.rounds, o.handshake.handshakes)
 	return handshakeTable(all).writeTo(w)
 }
 

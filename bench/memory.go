@@ -248,7 +248,7 @@ func heapSites(ctx context.Context, c *Config, all crowd, scale memoryScale) ([]
 // connect opens the connections, which nobody reads.
 func connect(ctx context.Context, address string, all crowd) ([]net.Conn, error) {
 	conns := make([]net.Conn, len(all.values))
-	err := concurrently(ctx, len(conns), func(ctx context.Context, i int) (err error) {
+	err := concurrently(ctx, len(conns), dialing, func(ctx context.Context, i int) (err error) {
 		conns[i], err = handshake(ctx, address, upgradeRequest(address, all.header, all.values[i]))
 		return err
 	})

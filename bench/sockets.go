@@ -17,7 +17,8 @@ import (
 // filesSpare is how many files a process needs beside its sockets.
 const filesSpare = 200
 
-// dialing is how many handshakes are under way at once.
+// dialing is how many handshakes are under way at once, unless it is said
+// otherwise.
 const dialing = 64
 
 // dialTimeout bounds a handshake.
@@ -103,7 +104,7 @@ func (s *socket) read() {
 // dialAll opens a socket for each session.
 func dialAll(ctx context.Context, address string, all []session) ([]*socket, error) {
 	sockets := make([]*socket, len(all))
-	err := concurrently(ctx, len(all), func(ctx context.Context, i int) (err error) {
+	err := concurrently(ctx, len(all), dialing, func(ctx context.Context, i int) (err error) {
 		sockets[i], err = dial(ctx, address, all[i].cookie)
 		return err
 	})
@@ -123,13 +124,13 @@ func closeAll(sockets []*socket) {
 	}
 }
 
-// concurrently calls f with 0 to n-1, dialing at a time, until the first error.
-func concurrently(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+// concurrently calls f with 0 to n-1, so many at once, until the first error.
+func concurrently(ctx context.Context, n, atOnce int, f func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	next := make(chan int)
-	for range min(dialing, n) {
+	for range min(atOnce, n) {
 		wg.Go(func() {
 			for i := range next {
 				if err := f(ctx, i); err != nil {
