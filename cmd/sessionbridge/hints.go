@@ -60,12 +60,32 @@ func (in *inspection) guess(w *walked) []hint {
 		}
 		h.likely = "the cookie is called otherwise, or was not sent to this path or host; sent were " + strings.Join(names, ", ")
 		h.try = "--cookie-name, if one of them is the session's"
+	case w.step == stepCookie && len(in.Cookie) > 0 && !strings.Contains(strings.Join(in.Cookie, ""), "="):
+		h.likely = "only the cookie's value is given"
+		h.try = fmt.Sprintf("--cookie '%s=…'", w.way.stack.Cookie)
+	case w.step == stepOpen && w.way.stack.Opener.Validate() != nil:
+		h.likely = "the cookie is signed or encrypted, and nothing is given to open it with"
+		h.try = "--secret with the one that the running application has"
+		if w.way.entry.takes&takesAppKey != 0 {
+			h.try = "--app-key with the running application's APP_KEY"
+		}
+	case w.step == stepOpen && strings.Contains(w.err.Error(), "not signed"):
+		h.likely = "another application has set a cookie of this name, or the value is not as the browser sent it"
+		h.try = "--cookie with the whole header of a browser that is logged in; --cookie-name, if the application's is called otherwise"
 	case w.step == stepOpen && w.way.entry.takes&takesAppKey != 0:
 		h.likely, h.try = "the key is not the application's, or the cookie is from another environment", "--app-key with the running application's APP_KEY, then the previous ones"
 	case w.step == stepOpen && w.way.entry.takes&takesSecret != 0:
 		h.likely, h.try = "the secret is not the application's, or the cookie is from another environment", "--secret with the one that the running application has, then the older ones"
 	case w.step == stepLookup && w.record != nil && !w.record.Found:
 		h.likely, h.try = "the session is over, by a logout or its time, or is in another Redis", "a fresh login; or the application's own server in --redis"
+		if in.unsearched != nil {
+			h.likely = fmt.Sprintf("the session is over, or has another prefix; Redis could not be searched for it: %v", in.unsearched)
+			if strings.HasPrefix(in.unsearched.Error(), "NOPERM") {
+				h.try = "--redis with a user that may SCAN; or a fresh login"
+			}
+		}
+	case errors.Is(w.err, stores.ErrExpired):
+		h.likely, h.try = "the session's time is over", "a fresh login"
 	case w.step == stepUser:
 		h.likely, h.try = "nobody is logged in to this session", "a cookie of a browser that is logged in; or --user with the path of the id"
 	default:
@@ -225,7 +245,11 @@ func (in *inspection) typeHints(ctx context.Context, w *walked) []hint {
 }
 
 func (in *inspection) nearKeys(ctx context.Context, w *walked, client *redis.Client) (list []hint) {
-	for _, prefix := range nearPrefixes(ctx, client, w.key.ID) {
+	prefixes, err := nearPrefixes(ctx, client, w.key.ID)
+	if err != nil {
+		in.unsearched = err
+	}
+	for _, prefix := range prefixes {
 		if slices.ContainsFunc(w.keys, func(k stores.Key) bool { return k.Prefix == prefix }) {
 			continue
 		}
@@ -249,16 +273,18 @@ func (in *inspection) nearKeys(ctx context.Context, w *walked, client *redis.Cli
 	return list
 }
 
-// nearPrefixes finds keys that end with the id.
-func nearPrefixes(ctx context.Context, client *redis.Client, id string) (prefixes []string) {
+// nearPrefixes finds keys that end with the id. An error says that it did not
+// look at all of them.
+func nearPrefixes(ctx context.Context, client *redis.Client, id string) (prefixes []string, err error) {
 	if len(id) < 8 {
-		return nil // it would end other ids
+		return nil, nil // it would end other ids
 	}
 	pattern := "*" + globEscape(id)
 	var cursor uint64
 	for range scanSteps {
-		keys, next, err := client.Scan(ctx, cursor, pattern, scanStep).Result()
-		if err != nil {
+		var keys []string
+		var next uint64
+		if keys, next, err = client.Scan(ctx, cursor, pattern, scanStep).Result(); err != nil {
 			break
 		}
 		for _, key := range keys {
@@ -273,7 +299,7 @@ func nearPrefixes(ctx context.Context, client *redis.Client, id string) (prefixe
 		}
 	}
 	slices.Sort(prefixes)
-	return prefixes
+	return prefixes, err
 }
 
 func globEscape(s string) string {
@@ -330,8 +356,14 @@ func (in *inspection) decodeHints(w *walked) (list []hint) {
 	switch {
 	case len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed) && is != "json":
 		try := "a stack that writes JSON, such as --stack express"
-		if slices.Contains(e.handlers, "json") {
+		switch {
+		case slices.Contains(e.handlers, "json"):
 			try = "--handler json"
+		case slices.Contains(e.handlers, string(php.HandlerPHP)): // by a handler of the application's own
+			try = "--stack predis --handler json"
+			if w.key != nil {
+				try += " --prefix " + quoteArg(w.key.Prefix)
+			}
 		}
 		list = append(list, hint{likely: "the value is json, not " + is, try: try, whole: true})
 	case in.value != nil && len(value) > len(trimmed) && value[len(value)-1] == '\n':

@@ -99,6 +99,30 @@ func TestHints(t *testing.T) {
 			reason: "the cookie has the shape of express's: --stack express",
 			try:    "--stack express",
 		},
+		"JSON in PHP's place": {
+			key: phpKey, value: `{"user_id":42}`,
+			args:   "php|--cookie|" + phpCookie,
+			reason: "the value is json, not php",
+			try:    "--stack predis --handler json --prefix PHPREDIS_SESSION:",
+		},
+		"the value alone": {
+			args: "php|--cookie|" + phpID,
+			try:  "--cookie 'PHPSESSID=…'",
+		},
+		"no signature": {
+			args:   "express|--secret|x|--cookie|connect.sid=abcdef",
+			reason: "the cookie is not signed",
+			try:    "--cookie with the whole header",
+		},
+		"no secret for any stack": {
+			args: "auto|--cookie|" + expressCookie,
+			try:  "--secret with the one that the running application has",
+		},
+		"expired without a lifetime in Redis": {
+			key: "sess:" + expressID, value: `{"cookie":{"originalMaxAge":1000,"expires":"2020-01-01T00:00:00.000Z"},"passport":{"user":42}}`,
+			args: "express|--session-id|" + expressID,
+			try:  "a fresh login",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.flush(t)
@@ -125,5 +149,23 @@ func TestHints(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHintWithoutSearch: what could not be searched for is not said to be
+// nowhere.
+func TestHintWithoutSearch(t *testing.T) {
+	s := realServer(t)
+	rules := []any{"acl", "setuser", "svc", "on", ">pw", "~*", "+hello", "+ping", "+client", "+getrange", "+pttl"}
+	if err := s.db(0).Do(t.Context(), rules...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	s.put(t, "other:"+phpID, "user_id|i:42;", 0)
+	args := []string{"inspect", "--stack", "php", "--redis", "redis://svc:pw@" + s.addr, "--cookie", phpCookie}
+	out := doctor(t, nil, args...).stdout
+	for _, want := range []string{"has another prefix; Redis could not be searched for it: NOPERM", "try:    --redis with a user that may SCAN"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 type inspection struct {
 	*settings
 	*servers
+	unsearched error // why a server could not be searched for the session
 }
 
 func inspect(ctx context.Context, s *settings, stdin io.Reader, stdout io.Writer) (code int, err error) {
