@@ -183,12 +183,23 @@ func (c *config) store(rdb redis.UniversalClient) (stores.Store, error) {
 // checkStore reads a key that each stack might have, so that a wrong address,
 // password or right is in the log before the first visitor comes.
 func checkStore(ctx context.Context, store stores.Store, stacks []cookie.Stack) {
-	var keys []stores.Key
+	var reasons []string
+	whose := map[string][]string{} // the stacks of each reason
 	for _, s := range stacks {
-		keys = append(keys, stores.Key{Prefix: s.Keyspace.Prefix, ID: "startup"})
+		_, err := store.Fetch(ctx, stores.Key{Prefix: s.Keyspace.Prefix, ID: "startup"})
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			continue
+		}
+		if len(whose[err.Error()]) == 0 {
+			reasons = append(reasons, err.Error())
+		}
+		whose[err.Error()] = append(whose[err.Error()], s.Name)
 	}
-	if _, err := store.Fetch(ctx, keys...); err != nil && ctx.Err() == nil {
-		slog.Error("sessions cannot be read: visitors get 503 until they can", "reason", err)
+	for _, reason := range reasons {
+		slog.Error("sessions cannot be read: visitors get 503 until they can", "stacks", whose[reason], "reason", reason)
 	}
 }
 
