@@ -143,7 +143,7 @@ var mistakes = []mistake{
 		doctor: []string{"--stack", "php"}, try: "--user auth.user.id"},
 	{name: "another cookie name", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return nil, login(t, w.php(t, "-d", "session.name=APPSESS"))
-	}, status: 401, code: "credentials_required", log: []string{`php: no cookie "PHPSESSID"`, `; the request has "APPSESS"`},
+	}, status: 401, code: "credentials_required", log: []string{`php: no cookie "PHPSESSID"`, `; the request has "APPSESS": if none is the session's, check its Domain, Path, Secure and SameSite`},
 		doctor: []string{"--stack", "php"}, try: "--cookie-name APPSESS"},
 	{name: "ids of the application's own", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return nil, visit(t, "Cookie", "PHPSESSID=user-42")

@@ -132,6 +132,6 @@ func ExampleAuthenticator_Authenticate() {
 		fmt.Println(err)
 	}
 	// Output:
-	// no credential: php: no cookie "PHPSESSID"; the request has "lang"
+	// no credential: php: no cookie "PHPSESSID"; the request has "lang": if none is the session's, check its Domain, Path, Secure and SameSite
 	// no credential: php: nobody is logged in to the session: nothing at "user_id"; if the user is logged in, set User to "auth.user_id"
 }

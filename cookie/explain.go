@@ -154,7 +154,7 @@ func otherCookies(err error, r *http.Request, name string) error {
 	page := foreignPage(r)
 	switch {
 	case len(told) > 0:
-		return advise(err, "; the request has "+strings.Join(told, ", "))
+		return advise(err, "; the request has "+strings.Join(told, ", ")+": if none is the session's, check its Domain, Path, Secure and SameSite")
 	case page != "":
 		return advise(err, "; the request has none at all: the page is of "+page+", and cookies go only to the host that set them, cross-site only with SameSite=None")
 	}
