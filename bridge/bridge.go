@@ -248,7 +248,9 @@ func (b *Bridge) upgradeAnyway(w http.ResponseWriter, r *http.Request, l *life, 
 		c.turnAway(ref)
 	}
 	if ref != nil {
-		b.logRefusal(r, ref)
+		if !errors.Is(ref.Err, errGaveUp) {
+			b.logRefusal(r, ref)
+		}
 		return nil, ref
 	}
 	admitted = true

@@ -16,6 +16,8 @@ var (
 	errNotLoggedIn  = errors.New("the client sent something else before it was authenticated")
 	errNoneInTime   = errors.New("no credential came in time")
 	errTooManyTries = errors.New("as many bad attempts as MaxAttempts allows were made")
+	errLeft         = errors.New("the client left before it was authenticated")
+	errGaveUp       = errors.New("the client left after it was refused") // which has been logged
 )
 
 // await reads messages until one authenticates the connection. The deadline is
@@ -28,10 +30,10 @@ func (c *Conn) await(r *http.Request, deadline time.Time) *Refusal {
 	if err := c.ws.SetReadDeadline(deadline); err != nil {
 		return c.turnAway(unavailable(err))
 	}
-	for attempt := 1; ; attempt++ {
+	for attempt, left := 1, errLeft; ; attempt, left = attempt+1, errGaveUp {
 		messageType, p, err := c.ws.ReadMessage()
 		if err != nil {
-			return c.turnAway(c.pendingFailure(err))
+			return c.turnAway(c.pendingFailure(err, left))
 		}
 		kind, m := parseFrame(p)
 		if messageType != websocket.TextMessage || kind != frameAuthenticate {
@@ -44,7 +46,7 @@ func (c *Conn) await(r *http.Request, deadline time.Time) *Refusal {
 		ref := refusalFor(err, m)
 		switch {
 		case c.life.over.Load():
-			return c.turnAway(c.pendingFailure(err))
+			return c.turnAway(c.pendingFailure(err, left))
 		case ref.Code == CodeUnavailable:
 			return c.turnAway(ref)
 		case attempt == c.life.b.opts.MaxAttempts:
@@ -56,14 +58,14 @@ func (c *Conn) await(r *http.Request, deadline time.Time) *Refusal {
 			if end := time.Now().Add(c.life.b.opts.CloseAfter); end.Before(deadline) {
 				deadline = end
 				if err := c.ws.SetReadDeadline(deadline); err != nil {
-					return c.turnAway(c.pendingFailure(err))
+					return c.turnAway(c.pendingFailure(err, left))
 				}
 			}
 		}
 		c.life.b.logRefusal(r, ref)
 		err = c.send(websocket.TextMessage, ref.event(), min(c.life.b.opts.WriteTimeout, time.Until(deadline)))
 		if err != nil {
-			return c.turnAway(c.pendingFailure(err))
+			return c.turnAway(c.pendingFailure(err, errGaveUp))
 		}
 	}
 	c.ws.SetReadLimit(c.life.b.opts.ReadLimit)
@@ -73,13 +75,19 @@ func (c *Conn) await(r *http.Request, deadline time.Time) *Refusal {
 	return nil
 }
 
-// pendingFailure says why a pending connection failed.
-func (c *Conn) pendingFailure(err error) *Refusal {
+// pendingFailure says why a pending connection failed: left if it is the client
+// that ended it.
+func (c *Conn) pendingFailure(err, left error) *Refusal {
 	if end, ok := errors.AsType[*EndError](c.life.endedBy()); ok {
 		return refusalFor(end, nil)
 	}
 	if t := net.Error(nil); errors.As(err, &t) && t.Timeout() {
 		return &Refusal{CodeTimeout, CodeTimeout.message(), errNoneInTime}
+	}
+	_, closed := errors.AsType[*websocket.CloseError](err)
+	_, reset := errors.AsType[*net.OpError](err)
+	if closed || reset {
+		err = fmt.Errorf("%w: %w", left, err)
 	}
 	return &Refusal{CodeCredentialsRequired, "authenticate first", err}
 }

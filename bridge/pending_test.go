@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -117,6 +118,41 @@ func TestSilentClientIsTurnedAway(t *testing.T) {
 			t.Errorf("log: %s", book)
 		}
 	})
+}
+
+// A client that gives up after it was refused is not refused once more.
+func TestPendingClientLeaves(t *testing.T) {
+	for name, c := range map[string]struct {
+		attempts int
+		want     []string // in the lines of the log
+	}{
+		"without a word":   {0, []string{"the client left before it was authenticated"}},
+		"after an attempt": {1, []string{"code=invalid_token"}},
+		"after two":        {2, []string{"code=invalid_token", "code=invalid_token"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, a := login()
+				b, book := newBridge(t, a, bridge.Options{MaxAttempts: 5})
+				client := inMemory(t, b.Handler(echo)).open()
+				for range c.attempts {
+					client.send(tokenFrame("bad"))
+					client.expect("unauthorized invalid_token")
+				}
+				_ = client.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""), time.Now().Add(time.Second))
+				pass(2 * time.Second) // this client does not read the answer
+				lines := slices.Collect(strings.Lines(book.String()))
+				if len(lines) != len(c.want) {
+					t.Fatalf("%d lines, want %d:\n%s", len(lines), len(c.want), book)
+				}
+				for i, want := range c.want {
+					if !strings.Contains(lines[i], want) {
+						t.Errorf("line %d: %s, no %q", i, lines[i], want)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestBadAttemptsDoNotMoveTheClock(t *testing.T) {
