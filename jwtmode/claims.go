@@ -88,12 +88,12 @@ func (o *Options) check(claims jwt.MapClaims, now time.Time) (expires time.Time,
 	if len(o.Audience) > 0 {
 		aud, err := claims.GetAudience()
 		if err != nil || !slices.ContainsFunc(aud, func(s string) bool { return slices.Contains(o.Audience, s) }) {
-			return time.Time{}, flawAudience
+			return time.Time{}, wrongAudience(o.Audience)
 		}
 	}
 	if o.Issuer != "" {
 		if iss, err := claims.GetIssuer(); err != nil || iss != o.Issuer {
-			return time.Time{}, flawIssuer
+			return time.Time{}, wrongIssuer(o.Issuer)
 		}
 	}
 	return expires, nil

@@ -33,8 +33,6 @@ var (
 	flawExpired   = token("jwt expired", jwt.ErrTokenExpired)
 	flawNotActive = token("jwt not active", jwt.ErrTokenNotValidYet)
 	flawNotIssued = token("jwt not active", detail(jwt.ErrTokenUsedBeforeIssued, "its iat lies ahead"))
-	flawAudience  = token("jwt audience invalid", jwt.ErrTokenInvalidAudience)
-	flawIssuer    = token("jwt issuer invalid", jwt.ErrTokenInvalidIssuer)
 
 	flawType  = token("invalid token type", detail(jwt.ErrTokenUnverifiable, "its typ is not the Type"))
 	flawCheck = token("jwt not accepted", jwt.ErrTokenUnverifiable)
@@ -47,6 +45,15 @@ var (
 	flawSubprotocol = format("Format is Sec-WebSocket-Protocol: bearer, [token]", "the subprotocols are not one bearer and a token behind it")
 	flawTwoTokens   = format("the request has two different tokens", "two sources hold different tokens")
 )
+
+// wrongAudience and wrongIssuer name what the options want, for the log.
+func wrongAudience(want []string) *flaw {
+	return token("jwt audience invalid", detail(jwt.ErrTokenInvalidAudience, fmt.Sprintf("its aud has none of %q", want)))
+}
+
+func wrongIssuer(want string) *flaw {
+	return token("jwt issuer invalid", detail(jwt.ErrTokenInvalidIssuer, fmt.Sprintf("its iss is not %q", want)))
+}
 
 func token(message string, reason error) *flaw {
 	return &flaw{bridge.CodeInvalidToken, message, reason}

@@ -130,12 +130,12 @@ func (i *Introspection) judge(members map[string]any, now time.Time) (*bridge.Id
 		return nil, flawKind
 	}
 	if iss, _ := members["iss"].(string); i.opts.Issuer != "" && iss != i.opts.Issuer {
-		return nil, flawIssuer
+		return nil, wrongIssuer(i.opts.Issuer)
 	}
 	if len(i.opts.Audience) > 0 {
 		aud, err := claims.GetAudience()
 		if err != nil || !slices.ContainsFunc(aud, func(s string) bool { return slices.Contains(i.opts.Audience, s) }) {
-			return nil, flawAudience
+			return nil, wrongAudience(i.opts.Audience)
 		}
 	}
 	scope, _ := members["scope"].(string)
