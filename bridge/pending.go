@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 var (
 	errPendingFull  = errors.New("as many connections as MaxPending allows are waiting for their first message")
 	errNotLoggedIn  = errors.New("the client sent something else before it was authenticated")
+	errMisspelt     = errors.New(`the client's first message is not of the form {"rediskey": "<session id>"}, in lower case`)
 	errNoneInTime   = errors.New("no credential came in time")
 	errTooManyTries = errors.New("as many bad attempts as MaxAttempts allows were made")
 	errLeft         = errors.New("the client left before it was authenticated")
@@ -37,7 +39,11 @@ func (c *Conn) await(r *http.Request, deadline time.Time) *Refusal {
 		}
 		kind, m := parseFrame(p)
 		if messageType != websocket.TextMessage || kind != frameAuthenticate {
-			return c.turnAway(&Refusal{CodeCredentialsRequired, "authenticate first", errNotLoggedIn})
+			err := errNotLoggedIn
+			if bytes.Contains(bytes.ToLower(p), []byte(`"rediskey"`)) {
+				err = errMisspelt
+			}
+			return c.turnAway(&Refusal{CodeCredentialsRequired, "authenticate first", err})
 		}
 		err = c.life.authenticate(ctx, &Handshake{Request: r, Message: m})
 		if err == nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/sessionbridge/sessionbridge/bridge"
@@ -63,6 +65,7 @@ var (
 	errNoStack   = errors.New("the message names a stack that is not configured")
 	errAmbiguous = errors.New(`the session id is found in two keyspaces; the message must name the "stack"`)
 	errNoMessage = errors.New("rediskey: no message yet")
+	errWholeKey  = fmt.Errorf("%w: it is a whole key; the message is to hold what is behind the prefix", stores.ErrBadID)
 )
 
 // Authenticate implements [bridge.Authenticator]. An id that no stack could
@@ -98,7 +101,11 @@ func (k *KeyAuthenticator) Authenticate(ctx context.Context, h *bridge.Handshake
 		}
 	}
 	if found < 0 {
-		return nil, explain(fmt.Errorf("%w: rediskey: %w", bridge.ErrNoCredential, missingIn(candidates)))
+		err := missingIn(candidates)
+		if slices.ContainsFunc(candidates, func(a *Authenticator) bool { return a.isKey(m.SessionID) }) {
+			err = errWholeKey
+		}
+		return nil, explain(fmt.Errorf("%w: rediskey: %w", bridge.ErrNoCredential, err))
 	}
 	a := candidates[found]
 	id, err := a.identity(a.bindingKey(a.stack.Keyspace.Keys(m.SessionID)[0]), &records[found][stores.FirstFound(records[found])])
@@ -120,6 +127,12 @@ func missingIn(stacks []*Authenticator) error {
 	return missing(nil, all...)
 }
 
+// isKey reports whether a text is a whole key of the stack, prefix and id.
+func (a *Authenticator) isKey(text string) bool {
+	id, ok := strings.CutPrefix(text, a.stack.Keyspace.Prefix)
+	return ok && a.stack.Keyspace.Prefix != "" && a.stack.Keyspace.ID.Check(id) == nil
+}
+
 // candidates returns the stacks that could have made the message's id.
 func (k *KeyAuthenticator) candidates(m *bridge.Message) ([]*Authenticator, error) {
 	var fit []*Authenticator
@@ -129,7 +142,12 @@ func (k *KeyAuthenticator) candidates(m *bridge.Message) ([]*Authenticator, erro
 			continue
 		}
 		if e := a.stack.Keyspace.ID.Check(m.SessionID); e != nil {
-			err = e
+			if !errors.Is(err, errWholeKey) {
+				err = e
+			}
+			if a.isKey(m.SessionID) {
+				err = errWholeKey
+			}
 			continue
 		}
 		fit = append(fit, a)
