@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,10 +203,14 @@ var mistakes = []mistake{
 		return nil, visit(t)
 	}, message: `{"event":"hello"}`, code: "credentials_required",
 		log: []string{"handshake refused code=credentials_required", "the client sent something else before it was authenticated"}},
+	{name: "a rediskey in another case", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
+		return nil, visit(t)
+	}, message: `{"redisKey":"abcdefghij0123456789abcdef"}`, code: "credentials_required",
+		log: []string{"handshake refused code=credentials_required", `the client's first message is not of the form {"rediskey": "<session id>"}, in lower case`}},
 	{name: "a rediskey that is a whole key", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return nil, visit(t)
 	}, message: `{"rediskey":"PHPREDIS_SESSION:abcdefghij0123456789abcdef"}`, code: "invalid_session",
-		log: []string{"handshake refused code=invalid_session", "rediskey: not a session id: its byte"}},
+		log: []string{"handshake refused code=invalid_session", "rediskey: not a session id: it is a whole key; the message is to hold what is behind the prefix"}},
 	{name: "a rediskey of no session", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return nil, visit(t)
 	}, message: rediskey("abcdefghij0123456789abcdef"), code: "invalid_session",
@@ -219,7 +224,11 @@ var mistakes = []mistake{
 	}, status: 401, code: "invalid_token", log: []string{"handshake refused code=invalid_token", "jwt: token signature is invalid"}},
 	{name: "another audience", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return tokens, signed(t, jwt.SigningMethodHS256, string(jwtSecret), jwt.MapClaims{"aud": "web", "exp": soon()})
-	}, status: 401, code: "invalid_token", log: []string{"handshake refused code=invalid_token", "jwt: token has invalid audience"}},
+	}, status: 401, code: "invalid_token", log: []string{"handshake refused code=invalid_token", `jwt: token has invalid audience: its aud has none of ["socket"]`}},
+	{name: "another issuer", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
+		claims := jwt.MapClaims{"aud": "socket", "iss": "https://login.example.com/", "exp": soon()}
+		return append(slices.Clone(tokens), "JWT_ISSUER=https://login.example.com"), signed(t, jwt.SigningMethodHS256, string(jwtSecret), claims)
+	}, status: 401, code: "invalid_token", log: []string{"handshake refused code=invalid_token", `jwt: token has invalid issuer: its iss is not "https://login.example.com"`}},
 	{name: "exp in milliseconds", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return tokens, signed(t, jwt.SigningMethodHS256, string(jwtSecret), jwt.MapClaims{"aud": "socket", "exp": 1000 * soon()})
 	}, status: 401, code: "invalid_token", log: []string{"handshake refused code=invalid_token", "jwt: token has invalid claims: exp is not a date in seconds since 1970"}},
