@@ -86,7 +86,8 @@ func TraitsOf(a Authenticator) Traits {
 // First asks the authenticators in order. The first identity wins; a
 // credential that is rejected, or that could not be judged, ends the search.
 // If all of them say [ErrNoCredential], so does First, with all their reasons.
-// Without any authenticator, or with a nil one, [New] refuses it.
+// So two that judge the same credential, tokens of two issuers say, are not for
+// First, as one would reject the other's: see jwtmode.ByIssuer. Without any authenticator, or with a nil one, [New] refuses it.
 func First(authenticators ...Authenticator) Authenticator {
 	return chain(slices.Clone(authenticators))
 }

@@ -26,6 +26,7 @@ var (
 	secretOf              func(context.Context, string) ([]byte, error)
 	stack                 cookie.Stack
 	phpAuth, expressAuth  *cookie.Authenticator
+	provider              *jwtmode.Provider
 	auth                  bridge.Authenticator
 	b                     *bridge.Bridge
 	secret, hashKey, blockKey []byte

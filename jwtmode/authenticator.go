@@ -66,10 +66,15 @@ func (a *Authenticator) Authenticate(ctx context.Context, h *bridge.Handshake) (
 	if errors.Is(err, bridge.ErrNoCredential) {
 		return nil, err
 	}
-	var id *bridge.Identity
-	if err == nil {
-		id, err = a.judge(ctx, h, raw)
+	if err != nil {
+		return nil, a.explain(err)
 	}
+	return a.judgeExplained(ctx, h, raw)
+}
+
+// judgeExplained is judge with the error that Authenticate returns.
+func (a *Authenticator) judgeExplained(ctx context.Context, h *bridge.Handshake, raw string) (*bridge.Identity, error) {
+	id, err := a.judge(ctx, h, raw)
 	if err != nil {
 		return nil, a.explain(err)
 	}

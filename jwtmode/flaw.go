@@ -51,8 +51,12 @@ func wrongAudience(want []string) *flaw {
 	return token("jwt audience invalid", detail(jwt.ErrTokenInvalidAudience, fmt.Sprintf("its aud has none of %q", want)))
 }
 
-func wrongIssuer(want string) *flaw {
-	return token("jwt issuer invalid", detail(jwt.ErrTokenInvalidIssuer, fmt.Sprintf("its iss is not %q", want)))
+func wrongIssuer(want ...string) *flaw {
+	text := fmt.Sprintf("its iss is not %q", want[0])
+	if len(want) > 1 {
+		text = fmt.Sprintf("its iss is none of %q", want)
+	}
+	return token("jwt issuer invalid", detail(jwt.ErrTokenInvalidIssuer, text))
 }
 
 func token(message string, reason error) *flaw {
