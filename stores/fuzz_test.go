@@ -85,6 +85,7 @@ func FuzzGorilla(f *testing.F) {
 		f.Add(v.Value)
 	}
 	f.Add(gobSession(f, map[any]any{"a": []any{gobAccount{Owner: &vectorUser{}}, "x"}, 1: uuid{1, 2}}))
+	f.Add(gobSession(f, map[any]any{&gobAccount{Owner: &vectorUser{}}: 1}))
 	f.Add(deepGob(f, 1000))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if bytes.Contains(b, []byte("map[")) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -33,7 +34,10 @@ func Gorilla(s redisstore.SessionSerializer) Codec {
 
 const maxGob = 1 << 20
 
-var errGobTooLong = errors.New("it is longer than 1 MiB")
+var (
+	errGobTooLong         = errors.New("it is longer than 1 MiB")
+	errSerializerPanicked = errors.New("the serializer panicked")
+)
 
 type gobCodec struct {
 	name       string
@@ -42,10 +46,18 @@ type gobCodec struct {
 
 func (c gobCodec) Name() string { return c.name }
 
-func (c gobCodec) Decode(value []byte) (Values, time.Time, error) {
+func (c gobCodec) Decode(value []byte) (_ Values, _ time.Time, err error) {
 	if len(value) > maxGob {
 		return nil, time.Time{}, errGobTooLong
 	}
+	defer func() { // gob panics over a key that is a struct with a list in it
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %T", errSerializerPanicked, v)
+			if e, ok := v.(runtime.Error); ok { // which names types and places only
+				err = fmt.Errorf("%w: %w", errSerializerPanicked, e)
+			}
+		}
+	}()
 	s := sessions.Session{Values: map[any]any{}}
 	if err := c.serializer.Deserialize(value, &s); err != nil {
 		return nil, time.Time{}, err

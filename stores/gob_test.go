@@ -252,6 +252,15 @@ func TestGorillaDeep(t *testing.T) {
 	}
 }
 
+// The key is sent as what the pointer points to, which a map cannot have as its
+// key; gob panics.
+func TestGorillaUnhashable(t *testing.T) {
+	b := gobSession(t, map[any]any{&gobAccount{Owner: &vectorUser{}}: 1})
+	if s, _, err := stores.Gorilla(nil).Decode(b); s != nil || err == nil || !strings.Contains(err.Error(), "the serializer panicked: ") {
+		t.Errorf("%v, %v", s, err)
+	}
+}
+
 // What a value of the default types can make gob reserve.
 func TestGorillaMemory(t *testing.T) {
 	n := 1<<20 - 200
