@@ -72,8 +72,10 @@ type Binding struct {
 
 	// Reload reads the session again and returns the identity that it holds
 	// now, with the errors of [Authenticator]. It returns when ctx ends: a
-	// handshake waits for it. Without it, the identity holds until it expires,
-	// whatever happens to the session.
+	// handshake waits for it. It is kept as long as the identity is cached, and
+	// must not refer to the Handshake's request, whose context may lead to the
+	// connection. Without it, the identity holds until it expires, whatever
+	// happens to the session.
 	Reload func(ctx context.Context) (*Identity, error)
 
 	// Every is how often Reload is called although no change was reported;

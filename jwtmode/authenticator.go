@@ -87,13 +87,24 @@ func (a *Authenticator) judge(ctx context.Context, h *bridge.Handshake, raw stri
 	if err != nil || a.opts.Revocations == nil {
 		return id, err
 	}
+	r := a.withoutConnection(h.Request)
 	return a.opts.Revocations.guard(ctx, h, id, func(ctx context.Context) (*bridge.Identity, error) {
-		id, err := a.verify(ctx, h.Request, raw)
+		id, err := a.verify(ctx, r.WithContext(ctx), raw)
 		if err != nil {
 			return nil, a.explain(err)
 		}
 		return id, nil
 	})
+}
+
+// withoutConnection returns the request that a token is verified with again. It
+// is kept as long as the answer is, which may be longer than the connection
+// lasts: it must not lead to that, as r's context may.
+func (a *Authenticator) withoutConnection(r *http.Request) *http.Request {
+	if a.opts.KeyFunc == nil { // nobody else looks at it
+		r = &http.Request{}
+	}
+	return r.WithContext(context.Background())
 }
 
 // Feeds tell of revocations; see [bridge.FeedsOf].
@@ -172,9 +183,11 @@ func refusedBy(function string, err error, f *flaw) error {
 
 // explain makes a rejection of a flaw, and says of every other error whose it
 // is.
-func (a *Authenticator) explain(err error) error {
+func (a *Authenticator) explain(err error) error { return explain(a.opts.Name, err) }
+
+func explain(name string, err error) error {
 	if f := (*flaw)(nil); errors.As(err, &f) {
-		return bridge.Reject(f.code, f.message, fmt.Errorf("%s: %w", a.opts.Name, f.reason))
+		return bridge.Reject(f.code, f.message, fmt.Errorf("%s: %w", name, f.reason))
 	}
-	return fmt.Errorf("%s: %w", a.opts.Name, err)
+	return fmt.Errorf("%s: %w", name, err)
 }

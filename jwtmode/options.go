@@ -152,6 +152,10 @@ type Options struct {
 // not be found out. The text is logged and must hold nothing of the token. The
 // function must honour ctx and may be called concurrently, by anybody who can
 // reach the service, so it must not let a token choose a URL.
+//
+// With Options.Revocations a token is verified again while its connection
+// lives: r's context is ctx then. For a token that a message brings, r is what
+// [bridge.Handshake] says.
 type KeyFunc func(ctx context.Context, r *http.Request, t *jwt.Token) (any, error)
 
 // withDefaults returns a checked copy, but for the keys.

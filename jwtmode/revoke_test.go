@@ -2,6 +2,7 @@ package jwtmode_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,10 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/gorilla/websocket"
@@ -408,6 +411,44 @@ func TestRevocationIsReadOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { status, _ := ask(); return status == http.StatusUnauthorized })
+}
+
+// What is kept of a token that was found not to be revoked does not keep the
+// connection that presented it.
+func TestRevocationKeepsNoConnection(t *testing.T) {
+	server := partstest.Redis(t)
+	store := redisStore(t, server)
+	for name, keyFunc := range map[string]jwtmode.KeyFunc{
+		"a key":   nil,
+		"KeyFunc": func(context.Context, *http.Request, *jwt.Token) (any, error) { return secret, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAuth(t, jwtmode.Options{KeyFunc: keyFunc, Revocations: must(jwtmode.NewRevocations(store, nil))})
+			hook := must(bridge.New(a, &bridge.Options{Logger: slog.New(slog.DiscardHandler)}))
+			var kept weak.Pointer[bridge.Conn]
+			ended := make(chan struct{})
+			url := serveHandler(t, hook, func(c *bridge.Conn) {
+				kept = weak.Make(c)
+				for {
+					if _, _, err := c.ReadMessage(); err != nil {
+						break
+					}
+				}
+				close(ended)
+			})
+			ws := connect(t, url, http.Header{"Authorization": {"Bearer " + recent(jwt.MapClaims{"jti": "1"})}})
+			send(t, ws, `{"event":"authenticate","data":{"token":"`+recent(jwt.MapClaims{"jti": "2"})+`"}}`)
+			if _, p, err := ws.ReadMessage(); err != nil || !bytes.Contains(p, []byte(`"event":"authenticated"`)) {
+				t.Fatalf("got %s, %v", p, err)
+			}
+			_ = ws.Close()
+			<-ended
+			eventually(t, func() bool {
+				runtime.GC()
+				return kept.Value() == nil
+			})
+		})
+	}
 }
 
 func commandCalls(t testing.TB, c *redis.Client, command string) int {
