@@ -11,9 +11,10 @@ import (
 type Handshake struct {
 	// Request is the upgrade request; never nil. Its body must not be read.
 	// For a message on a connection that has been authenticated before, it is
-	// a copy of method, URL, host, header, remote address, TLS state and the
-	// pattern with its path values; its context is the connection's, whose
-	// values Options.ConnContext gives.
+	// one with the same method, URL, protocol, host, header, remote address,
+	// TLS state and pattern with its path values. Its context is then the
+	// connection's, whose values Options.ConnContext gives: what a router or
+	// middleware keeps in the context of the upgrade request is not in it.
 	Request *http.Request
 
 	// Message is the client's authentication message; nil while the upgrade

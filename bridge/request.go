@@ -103,12 +103,15 @@ func (k *keptRequest) restore(ctx context.Context) *http.Request {
 }
 
 // wildcards returns the names of a pattern that have a value in each request:
-// of [http.ServeMux], or of a router that writes them alike and may put what
-// they match behind a colon.
+// of [http.ServeMux], or of a router that writes them alike, may put what they
+// match behind a colon, and has what follows a lone * under that name.
 func wildcards(pattern string) []string {
 	var names []string
 	for {
-		_, rest, ok := strings.Cut(pattern, "{")
+		fixed, rest, ok := strings.Cut(pattern, "{")
+		if strings.Contains(fixed, "*") {
+			names = append(names, "*")
+		}
 		if !ok {
 			return names
 		}

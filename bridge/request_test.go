@@ -38,6 +38,11 @@ func TestRequestOfAMessage(t *testing.T) {
 			r.SetPathValue("tenant", "acme")
 			r.SetPathValue("rest", "a")
 		}},
+		"through a router that has a rest without a name": {alter: func(r *http.Request) {
+			r.Pattern = "/of/{tenant}/*"
+			r.SetPathValue("tenant", "acme")
+			r.SetPathValue("*", "a/b")
+		}},
 		"over TLS": {alter: func(r *http.Request) { r.TLS = &tls.ConnectionState{ServerName: "app.example"} }},
 		"with the fields of a browser": {alter: func(r *http.Request) {
 			for _, name := range []string{"Origin", "Cookie", "User-Agent", "X-Forwarded-For", "Via", "X-Request-Id", "Sec-Fetch-Mode"} {
@@ -93,7 +98,7 @@ func TestRequestOfAMessage(t *testing.T) {
 						cmpopts.IgnoreFields(http.Request{}, "Body"), cmpopts.EquateEmpty()); diff != "" {
 						t.Errorf("the request of a message is not the handshake's (-handshake +message):\n%s", diff)
 					}
-					for _, name := range []string{"tenant", "rest"} {
+					for _, name := range []string{"tenant", "rest", "*"} {
 						if got, want := later.PathValue(name), requests[0].PathValue(name); got != want {
 							t.Errorf("the path's %s is %q, was %q", name, got, want)
 						}
