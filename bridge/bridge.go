@@ -186,8 +186,13 @@ func (b *Bridge) notAWebSocket(w http.ResponseWriter, r *http.Request) error {
 // connect upgrades a handshake that was judged.
 func (b *Bridge) connect(w http.ResponseWriter, r *http.Request, l *life) (*Conn, error) {
 	c := &Conn{life: l}
-	if err := c.upgrade(w, r); err != nil {
-		l.forget(err)
+	err := errUpgradePanicked
+	defer func() {
+		if err != nil {
+			l.forget(err)
+		}
+	}()
+	if err = c.upgrade(w, r); err != nil {
 		b.logFailure(r, err)
 		return nil, err
 	}
@@ -366,6 +371,9 @@ func drainingRefusal() *Refusal {
 }
 
 var errPanicked = errors.New("the authenticator panicked")
+
+// errUpgradePanicked: of gorilla or of middleware, whose Hijack may be its own.
+var errUpgradePanicked = errors.New("the upgrade panicked")
 
 // refuse answers a request that was not upgraded.
 func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, l *life, ref *Refusal) {

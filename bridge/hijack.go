@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,14 +15,15 @@ const (
 	// does not fit is read into the message itself, as large as it is.
 	readBuffer = 128
 
-	// sharedBuffer is the least size of a buffer that gorilla shares with whom
-	// it hijacks, rather than to make one of its own (bufioReaderSize in its
-	// server.go).
+	// sharedBuffer is the least size of a hijacked reader's buffer with which
+	// gorilla reads with that reader, rather than with one of its own (Upgrade
+	// in its server.go).
 	sharedBuffer = 257
 )
 
-// upgrading has the readers that gorilla is shown while it upgrades a
-// connection, and nothing is read.
+// upgrading has readers whose buffers are large enough for gorilla to read with
+// them. A connection's has the buffer of one while it is upgraded, when nothing
+// is read, and a small one of its own afterwards.
 var upgrading = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, sharedBuffer) }}
 
 // hijacker is the response to a handshake. What reads from the connection once
@@ -29,6 +31,7 @@ var upgrading = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, shar
 type hijacker struct {
 	http.ResponseWriter
 	reader *bufio.Reader
+	shared bool // gorilla has been given the reader
 }
 
 // upgrade has gorilla upgrade the connection, which reads with c.reader from
@@ -38,12 +41,28 @@ type hijacker struct {
 func (c *Conn) upgrade(w http.ResponseWriter, r *http.Request) (err error) {
 	large := upgrading.Get().(*bufio.Reader)
 	c.borrow(large)
-	c.ws, err = c.life.b.upgrader.Upgrade(&hijacker{w, &c.reader}, r, nil)
+	h := hijacker{ResponseWriter: w, reader: &c.reader}
+	c.ws, err = c.life.b.upgrader.Upgrade(&h, r, nil)
 	upgrading.Put(large)
-	if err == nil {
-		c.ownReader()
+	if err != nil {
+		return err
 	}
-	return err
+	if !h.shared {
+		return c.refuseEarly()
+	}
+	c.ownReader()
+	return nil
+}
+
+var errEarly = errors.New("bridge: the client sent data before the handshake was complete")
+
+// refuseEarly is for a gorilla that lets in who has sent frames with the
+// request: they may be of another request, which is an attack's way.
+//
+//go:noinline
+func (c *Conn) refuseEarly() error {
+	_ = c.ws.Close()
+	return errEarly
 }
 
 //go:noinline
@@ -58,7 +77,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, h.failed(err)
 	}
-	if rw.Reader.Buffered() == 0 { // else gorilla refuses it
+	if rw.Reader.Buffered() == 0 { // else gorilla, or upgrade, refuses it
 		h.share(conn, rw)
 	}
 	return conn, rw, nil
@@ -67,7 +86,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 //go:noinline
 func (h *hijacker) share(conn net.Conn, rw *bufio.ReadWriter) {
 	h.reader.Reset(conn)
-	rw.Reader = h.reader
+	rw.Reader, h.shared = h.reader, true
 }
 
 //go:noinline

@@ -1,8 +1,10 @@
 package bridge_test
 
 import (
+	"bufio"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -138,6 +140,31 @@ func TestHijackBehindMiddleware(t *testing.T) {
 				}
 				if log := book.String(); !strings.Contains(log, "ResponseWriter") || !strings.Contains(log, "Unwrap") {
 					t.Errorf("log %q", log)
+				}
+			})
+		})
+	}
+}
+
+// failing is a response whose Hijack fails badly.
+type failing struct{ http.ResponseWriter }
+
+func (failing) Hijack() (net.Conn, *bufio.ReadWriter, error) { panic(http.ErrAbortHandler) }
+
+// Middleware that panics does not leave a connection in the books for ever.
+func TestHijackPanics(t *testing.T) {
+	for name, a := range map[string]bridge.Authenticator{"with a login": says(user("ann"), nil), "waiting for one": tokens{}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, _ := newBridge(t, a, bridge.Options{})
+				h := b.Handler(echo)
+				s := inMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(failing{w}, r) }))
+				if _, _, err := s.try(); err == nil {
+					t.Error("a connection")
+				}
+				synctest.Wait()
+				if b.Len() != 0 {
+					t.Error("still counted")
 				}
 			})
 		})
