@@ -40,7 +40,7 @@ func (c *Conn) await(r *http.Request, deadline time.Time) *Refusal {
 		kind, m := parseFrame(p)
 		if messageType != websocket.TextMessage || kind != frameAuthenticate {
 			err := errNotLoggedIn
-			if bytes.Contains(bytes.ToLower(p), []byte(`"rediskey"`)) {
+			if messageType == websocket.TextMessage && bytes.Contains(bytes.ToLower(p), []byte(`"rediskey"`)) {
 				err = errMisspelt
 			}
 			return c.turnAway(&Refusal{CodeCredentialsRequired, "authenticate first", err})
