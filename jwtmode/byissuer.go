@@ -13,7 +13,8 @@ import (
 
 // IssuerChoice is a [bridge.Authenticator] for the tokens of several issuers.
 type IssuerChoice struct {
-	all []*Authenticator // of the same sources
+	all  []*Authenticator // of the same sources
+	name string           // of all of them
 }
 
 // ByIssuer returns an authenticator that has each token judged by the one of
@@ -21,14 +22,15 @@ type IssuerChoice struct {
 // [bridge.First] is not made for that: the first of them would reject the
 // tokens of all others.
 //
-// Each must have an Issuer and a Name of its own, as the user 42 of one is not
-// that of another, and all the same Sources, Cookie and QueryParam.
+// Each must have an Issuer, a Name and, if any, Revocations of its own, as the
+// user 42 of one is not that of another, and all the same Sources, Cookie and
+// QueryParam.
 func ByIssuer(authenticators ...*Authenticator) (*IssuerChoice, error) {
 	if len(authenticators) == 0 {
 		return nil, errors.New("jwtmode: ByIssuer without an authenticator lets nobody in; give it one for each issuer")
 	}
 	issuers, names := map[string]bool{}, map[string]bool{}
-	for _, a := range authenticators {
+	for i, a := range authenticators {
 		if a == nil {
 			return nil, errors.New("jwtmode: an authenticator is nil; was the error of New checked?")
 		}
@@ -40,12 +42,26 @@ func ByIssuer(authenticators ...*Authenticator) (*IssuerChoice, error) {
 			return nil, fmt.Errorf("jwtmode: two authenticators have the Issuer %q", o.Issuer)
 		case names[o.Name]:
 			return nil, fmt.Errorf("jwtmode: two authenticators are called %q; set the Name of one, so that the users of one issuer are told from those of the other", o.Name)
-		case !slices.Equal(o.Sources, first.Sources) || o.Cookie != first.Cookie || o.QueryParam != first.QueryParam:
+		case !sameSet(o.Sources, first.Sources) || o.Cookie != first.Cookie || o.QueryParam != first.QueryParam:
 			return nil, fmt.Errorf("jwtmode: the authenticators %q and %q look for tokens in different places; give both the same Sources, Cookie and QueryParam", first.Name, o.Name)
+		}
+		if i := slices.IndexFunc(authenticators[:i], func(b *Authenticator) bool { return o.Revocations.overlaps(b.opts.Revocations) }); i >= 0 {
+			return nil, fmt.Errorf("jwtmode: the authenticators %q and %q have the same revocations, so that to revoke the user 42 of one would end that of the other; give each its own, with another RevocationOptions.Prefix", authenticators[i].opts.Name, o.Name)
 		}
 		issuers[o.Issuer], names[o.Name] = true, true
 	}
-	return &IssuerChoice{slices.Clone(authenticators)}, nil
+	c := &IssuerChoice{all: slices.Clone(authenticators)}
+	for i, a := range c.all {
+		if i > 0 {
+			c.name += " or "
+		}
+		c.name += a.opts.Name
+	}
+	return c, nil
+}
+
+func sameSet(a, b []Source) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(s Source) bool { return !slices.Contains(b, s) })
 }
 
 // Traits implements [bridge.TraitsOf].
@@ -73,7 +89,7 @@ func (c *IssuerChoice) Authenticate(ctx context.Context, h *bridge.Handshake) (*
 		a, err = c.choose(raw)
 	}
 	if err != nil {
-		return nil, first.explain(err)
+		return nil, explain(c.name, err)
 	}
 	return a.judgeExplained(ctx, h, raw)
 }

@@ -55,6 +55,9 @@ func TestByIssuer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.via == "" {
+				if _, err := authenticate(c, withBearer(tt.token)); tt.message == "jwt issuer invalid" && !strings.Contains(err.Error(), "provider or app: ") {
+					t.Errorf("%q does not name the authenticators", err)
+				}
 				checkRefused(t, c, withBearer(tt.token), tt.token, "invalid_token", tt.message, nil)
 				return
 			}
@@ -81,18 +84,34 @@ func TestByIssuer(t *testing.T) {
 	}
 }
 
+// namedStore is a store that is asked no more than its name.
+type namedStore struct{ jwtmode.RevocationStore }
+
+func (namedStore) Name() string { return "store" }
+
 func TestByIssuerRefuses(t *testing.T) {
 	one := newAuth(t, jwtmode.Options{Issuer: issuerURL})
+	revoked := func(prefixes ...string) (all []*jwtmode.Authenticator) {
+		for i, prefix := range prefixes {
+			r := must(jwtmode.NewRevocations(namedStore{}, &jwtmode.RevocationOptions{Prefix: prefix}))
+			all = append(all, newAuth(t, jwtmode.Options{Name: "n" + string(rune('0'+i)), Issuer: ownIssuer + "/" + string(rune('0'+i)), Revocations: r}))
+		}
+		return all
+	}
+	if _, err := jwtmode.ByIssuer(revoked("a:", "b:")...); err != nil {
+		t.Errorf("with revocations of their own: %v", err)
+	}
 	for name, tt := range map[string]struct {
 		all  []*jwtmode.Authenticator
 		want string
 	}{
-		"none":             {nil, "give it one for each issuer"},
-		"nil":              {[]*jwtmode.Authenticator{one, nil}, "an authenticator is nil"},
-		"no issuer":        {[]*jwtmode.Authenticator{one, newAuth(t, jwtmode.Options{Name: "b"})}, `"b" has no Issuer`},
-		"one issuer twice": {[]*jwtmode.Authenticator{one, newAuth(t, jwtmode.Options{Name: "b", Issuer: issuerURL})}, "two authenticators have the Issuer"},
-		"one name":         {[]*jwtmode.Authenticator{one, newAuth(t, jwtmode.Options{Issuer: ownIssuer})}, `two authenticators are called "jwt"`},
-		"other sources":    {[]*jwtmode.Authenticator{one, newAuth(t, jwtmode.Options{Name: "b", Issuer: ownIssuer, Sources: []jwtmode.Source{jwtmode.SourceHeader}})}, "different places"},
+		"none":                   {nil, "give it one for each issuer"},
+		"nil":                    {[]*jwtmode.Authenticator{one, nil}, "an authenticator is nil"},
+		"no issuer":              {[]*jwtmode.Authenticator{one, newAuth(t, jwtmode.Options{Name: "b"})}, `"b" has no Issuer`},
+		"one issuer twice":       {[]*jwtmode.Authenticator{one, newAuth(t, jwtmode.Options{Name: "b", Issuer: issuerURL})}, "two authenticators have the Issuer"},
+		"one name":               {[]*jwtmode.Authenticator{one, newAuth(t, jwtmode.Options{Issuer: ownIssuer})}, `two authenticators are called "jwt"`},
+		"other sources":          {[]*jwtmode.Authenticator{one, newAuth(t, jwtmode.Options{Name: "b", Issuer: ownIssuer, Sources: []jwtmode.Source{jwtmode.SourceHeader}})}, "different places"},
+		"one set of revocations": {revoked("a:", "b:", "a:"), `"n0" and "n2" have the same revocations`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := jwtmode.ByIssuer(tt.all...); err == nil || !strings.Contains(err.Error(), tt.want) {

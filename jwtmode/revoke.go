@@ -112,6 +112,12 @@ func NewRevocations(store RevocationStore, opts *RevocationOptions) (*Revocation
 	return &Revocations{store: store, opts: o, source: fmt.Sprintf("%s/revocations-%d", store.Name(), revocations.Add(1))}, nil
 }
 
+// overlaps reports whether an entry of one is one of the other. It is false if
+// either is nil.
+func (r *Revocations) overlaps(s *Revocations) bool {
+	return r != nil && s != nil && r.store.Name() == s.store.Name() && r.opts.Prefix == s.opts.Prefix
+}
+
 // isNil reports whether an interface holds nothing, or the typed nil that a
 // constructor returned beside an error.
 func isNil(v any) bool {
