@@ -211,6 +211,10 @@ var mistakes = []mistake{
 		return nil, visit(t)
 	}, message: `{"rediskey":"PHPREDIS_SESSION:abcdefghij0123456789abcdef"}`, code: "invalid_session",
 		log: []string{"handshake refused code=invalid_session", "rediskey: not a session id: it is a whole key; the message is to hold what is behind the prefix"}},
+	{name: "a rediskey that is a cookie", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
+		return nil, visit(t)
+	}, message: `{"rediskey":"s:abcdefghij0123456789abcdefghijkl.0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"}`, code: "invalid_session",
+		log: []string{"handshake refused code=invalid_session", "rediskey: not a session id: its byte 1 is outside the stack's alphabet"}},
 	{name: "a rediskey of no session", make: func(t *testing.T, w *workshop) ([]string, *http.Request) {
 		return nil, visit(t)
 	}, message: rediskey("abcdefghij0123456789abcdef"), code: "invalid_session",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -66,6 +67,7 @@ var (
 	errAmbiguous = errors.New(`the session id is found in two keyspaces; the message must name the "stack"`)
 	errNoMessage = errors.New("rediskey: no message yet")
 	errWholeKey  = fmt.Errorf("%w: it is a whole key; the message is to hold what is behind the prefix", stores.ErrBadID)
+	errValue     = fmt.Errorf("%w: it is the cookie's value; the message is to hold the id that is in it", stores.ErrBadID)
 )
 
 // Authenticate implements [bridge.Authenticator]. An id that no stack could
@@ -133,6 +135,14 @@ func (a *Authenticator) isKey(text string) bool {
 	return ok && a.stack.Keyspace.Prefix != "" && a.stack.Keyspace.ID.Check(id) == nil
 }
 
+// isValue reports whether a text is the value of the stack's cookie, and not
+// the id alone.
+func (a *Authenticator) isValue(text string) bool {
+	r := http.Request{Header: http.Header{"Cookie": {a.stack.Cookie + "=" + text}}}
+	opened, err := a.stack.Opener.Open(JarOf(&r), a.stack.Cookie)
+	return err == nil && opened.ID != text && a.stack.Keyspace.ID.Check(opened.ID) == nil
+}
+
 // candidates returns the stacks that could have made the message's id.
 func (k *KeyAuthenticator) candidates(m *bridge.Message) ([]*Authenticator, error) {
 	var fit []*Authenticator
@@ -142,11 +152,13 @@ func (k *KeyAuthenticator) candidates(m *bridge.Message) ([]*Authenticator, erro
 			continue
 		}
 		if e := a.stack.Keyspace.ID.Check(m.SessionID); e != nil {
-			if !errors.Is(err, errWholeKey) {
-				err = e
-			}
-			if a.isKey(m.SessionID) {
+			switch {
+			case a.isKey(m.SessionID):
 				err = errWholeKey
+			case a.isValue(m.SessionID):
+				err = errValue
+			case err == errNoStack:
+				err = e
 			}
 			continue
 		}

@@ -3,6 +3,7 @@ package cookie_test
 import (
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -95,7 +96,9 @@ func TestRedisKey(t *testing.T) {
 		{"lock key", rediskey(t, phpSID+"_LOCK", "php"), rejected, "", "", nil, "not a session id"},
 		{"whole key", rediskey(t, "PHPREDIS_SESSION:"+phpSID, ""), rejected, "", "", nil, "not a session id: it is a whole key"},
 		{"whole key of Express", rediskey(t, "sess:"+onlyExpress, ""), rejected, "", "", nil, "not a session id: it is a whole key"},
-		{"signed cookie", rediskey(t, "s:"+sid+"."+signature("secret", sid), ""), rejected, "", "", nil, "not a session id"},
+		{"signed cookie", rediskey(t, "s:"+sid+"."+signature("secret", sid), ""), rejected, "", "", nil, "not a session id: it is the cookie's value"},
+		{"signed cookie, percent-encoded", rediskey(t, "s%3A"+sid+"."+url.QueryEscape(signature("secret", sid)), "express"), rejected, "", "", nil, "not a session id: it is the cookie's value"},
+		{"forged cookie", rediskey(t, "s:"+sid+"."+signature("another", sid), ""), rejected, "", "", nil, "not a session id: its byte"},
 		{"glob", rediskey(t, strings.Repeat("?", 32), ""), rejected, "", "", nil, "not a session id"},
 		{"protocol", rediskey(t, phpSID+"\r\nFLUSHALL\r\n", ""), rejected, "", "", nil, "not a session id"},
 		{"NUL", rediskey(t, phpSID+"\x00", ""), rejected, "", "", nil, "not a session id"},
