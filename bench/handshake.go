@@ -180,8 +180,8 @@ func (v *variant) start(ctx context.Context, redisURL string, keys secrets) erro
 	return nil
 }
 
-// run does n handshakes, so many at once, and drops each connection as soon as it is upgraded,
-// without a close frame.
+// run does n handshakes, so many at once, and drops each connection as soon as
+// it is upgraded, without a close frame.
 func (v *variant) run(ctx context.Context, n, atOnce int) (run, error) {
 	requests := make([][]byte, len(v.values))
 	for i, value := range v.values {
@@ -291,7 +291,7 @@ func handshakeTable(all []*variant) *table {
 		if v.bar > 0 {
 			bar = against(cpu, v.bar, false, "≤ "+ratio(v.bar))
 		}
-		if node.skipped == nil {
+		if node.skipped == nil && v.atOnce == node.atOnce { // Node's cost is another at another load
 			overNode = ratio(medianOf(v.runs, cpuOf) / medianOf(node.runs, cpuOf))
 		}
 		t.add(v.name, micros(duration), ratio(cpu), ratio(quantile(ratios, 0.25))+" to "+ratio(quantile(ratios, 0.75)),

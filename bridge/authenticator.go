@@ -86,8 +86,10 @@ func TraitsOf(a Authenticator) Traits {
 // First asks the authenticators in order. The first identity wins; a
 // credential that is rejected, or that could not be judged, ends the search.
 // If all of them say [ErrNoCredential], so does First, with all their reasons.
-// So two that judge the same credential, tokens of two issuers say, are not for
-// First, as one would reject the other's: see jwtmode.ByIssuer. Without any authenticator, or with a nil one, [New] refuses it.
+// [New] refuses a First without an authenticator, or with a nil one.
+//
+// Two that judge the same kind of credential are not for First, as one would
+// reject the other's: for the tokens of two issuers there is jwtmode.ByIssuer.
 func First(authenticators ...Authenticator) Authenticator {
 	return chain(slices.Clone(authenticators))
 }

@@ -33,7 +33,7 @@ const (
 	maxReads = 8
 	// identityOverhead is what an identity and its place in the cache take
 	// beside the session's own bytes, and decodedFactor how many times the
-	// latter once they are decoded. Both are on the safe side.
+	// latter once they are decoded: estimates, high for what most sessions hold.
 	identityOverhead = 1024
 	decodedFactor    = 4
 )

@@ -67,11 +67,10 @@ func (c *Conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
 // error the connection has ended and the same cause as the context's is
 // returned from then on.
 func (c *Conn) ReadMessage() (messageType int, p []byte, err error) {
-	// An idle connection spends its life below this frame, and most end there.
-	// Of a goroutine's first 2 KB, 0.9 are a reserve of Go's; the rest is to be
-	// enough, with what the service has on its stack. So gorilla, whose frames
-	// take 0.4, is called once there is something, and what is rare is in other
-	// functions.
+	// An idle connection spends its life below this frame. Of a goroutine's
+	// first 2 KB, 0.9 are a reserve of Go's; the rest is to be enough, with what
+	// the service has on its stack. So gorilla, whose frames take 0.4, is called
+	// once there is something, and what is rare is in other functions.
 	c.reading.Lock()
 	for !c.readFailed {
 		var messageType int
@@ -123,8 +122,7 @@ func (c *Conn) lose(err error) {
 var errAbnormal = &websocket.CloseError{Code: websocket.CloseAbnormalClosure, Text: io.ErrUnexpectedEOF.Error()}
 
 // receive reads a message and returns it if it is for the application: then
-// c.reading, which the caller holds, is unlocked. It deals with all others, and
-// with the error that reading ended with.
+// c.reading, which the caller holds, is unlocked. It deals with all others.
 //
 //go:noinline
 func (c *Conn) receive(messageType int, r io.Reader) (p []byte, application bool) {
