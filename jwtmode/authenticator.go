@@ -183,11 +183,9 @@ func refusedBy(function string, err error, f *flaw) error {
 
 // explain makes a rejection of a flaw, and says of every other error whose it
 // is.
-func (a *Authenticator) explain(err error) error { return explain(a.opts.Name, err) }
-
-func explain(name string, err error) error {
+func (a *Authenticator) explain(err error) error {
 	if f := (*flaw)(nil); errors.As(err, &f) {
-		return bridge.Reject(f.code, f.message, fmt.Errorf("%s: %w", name, f.reason))
+		return bridge.Reject(f.code, f.message, fmt.Errorf("%s: %w", a.opts.Name, f.reason))
 	}
-	return fmt.Errorf("%s: %w", name, err)
+	return fmt.Errorf("%s: %w", a.opts.Name, err)
 }

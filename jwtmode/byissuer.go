@@ -13,8 +13,8 @@ import (
 
 // IssuerChoice is a [bridge.Authenticator] for the tokens of several issuers.
 type IssuerChoice struct {
-	all  []*Authenticator // of the same sources
-	name string           // of all of them
+	all    []*Authenticator // of the same sources
+	finder *Authenticator   // finds tokens, under the names of all
 }
 
 // ByIssuer returns an authenticator that has each token judged by the one of
@@ -50,14 +50,11 @@ func ByIssuer(authenticators ...*Authenticator) (*IssuerChoice, error) {
 		}
 		issuers[o.Issuer], names[o.Name] = true, true
 	}
-	c := &IssuerChoice{all: slices.Clone(authenticators)}
-	for i, a := range c.all {
-		if i > 0 {
-			c.name += " or "
-		}
-		c.name += a.opts.Name
+	finder := *authenticators[0]
+	for _, a := range authenticators[1:] {
+		finder.opts.Name += " or " + a.opts.Name
 	}
-	return c, nil
+	return &IssuerChoice{all: slices.Clone(authenticators), finder: &finder}, nil
 }
 
 func sameSet(a, b []Source) bool {
@@ -65,7 +62,7 @@ func sameSet(a, b []Source) bool {
 }
 
 // Traits implements [bridge.TraitsOf].
-func (c *IssuerChoice) Traits() bridge.Traits { return c.all[0].Traits() }
+func (c *IssuerChoice) Traits() bridge.Traits { return c.finder.Traits() }
 
 // Feeds tell of revocations; see [bridge.FeedsOf].
 func (c *IssuerChoice) Feeds() []bridge.Feed {
@@ -79,8 +76,7 @@ func (c *IssuerChoice) Feeds() []bridge.Feed {
 // Authenticate implements [bridge.Authenticator], like [Authenticator]'s. A
 // token of another issuer, or of none, is rejected.
 func (c *IssuerChoice) Authenticate(ctx context.Context, h *bridge.Handshake) (*bridge.Identity, error) {
-	first := c.all[0]
-	raw, err := first.find(h)
+	raw, err := c.finder.find(h)
 	if errors.Is(err, bridge.ErrNoCredential) {
 		return nil, err
 	}
@@ -89,7 +85,7 @@ func (c *IssuerChoice) Authenticate(ctx context.Context, h *bridge.Handshake) (*
 		a, err = c.choose(raw)
 	}
 	if err != nil {
-		return nil, explain(c.name, err)
+		return nil, c.finder.explain(err)
 	}
 	return a.judgeExplained(ctx, h, raw)
 }

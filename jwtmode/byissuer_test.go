@@ -76,7 +76,7 @@ func TestByIssuer(t *testing.T) {
 			}
 		})
 	}
-	if _, err := authenticate(c, request()); !errors.Is(err, bridge.ErrNoCredential) {
+	if _, err := authenticate(c, request()); !errors.Is(err, bridge.ErrNoCredential) || !strings.Contains(err.Error(), "provider or app: ") {
 		t.Errorf("without a token: %v", err)
 	}
 	if traits := c.Traits(); !traits.Message || traits.Ambient || traits.Challenge != "Bearer" {
